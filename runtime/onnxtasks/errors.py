@@ -1,0 +1,49 @@
+"""Every error that onnxtasks raises on purpose.
+
+* OnnxTasksError
+  - BundleError: a bundle is missing, damaged, of another schema version, or unknown.
+  - DeviceError: a device was asked for and is not really there.
+  - InputError (also ValueError): the caller's text, image, sound or option cannot be used.
+  - GraphError: a session refused its feeds.
+  - ExportError: a checkpoint could not be turned into a bundle.
+    + ParityError: the bundle answers differently from the original.
+    + UnsupportedModelError: no export for this architecture or task.
+
+`TruncationWarning` is a warning: an input was longer than the model and was cut.
+"""
+
+
+class OnnxTasksError(Exception):
+    """Base of all errors of this package."""
+
+
+class BundleError(OnnxTasksError):
+    """A bundle is missing, damaged, of another schema version, or of an unknown task or variant."""
+
+
+class DeviceError(OnnxTasksError):
+    """A device was asked for and is not active; the message says what is missing."""
+
+
+class InputError(OnnxTasksError, ValueError):
+    """The caller's text, image, sound or option cannot be used."""
+
+
+class GraphError(OnnxTasksError):
+    """A session refused its feeds; the message lists what it wants next to what it was given."""
+
+
+class ExportError(OnnxTasksError):
+    """A checkpoint could not be turned into a bundle."""
+
+
+class ParityError(ExportError):
+    """The bundle answers differently from the original checkpoint."""
+
+
+class UnsupportedModelError(ExportError):
+    """No export for this architecture or task; the message lists what is supported."""
+
+
+class TruncationWarning(UserWarning):
+    """An input was longer than the model takes and was cut."""
