@@ -1,0 +1,1 @@
+"""The graphs: small modules, one file a family."""

@@ -1,0 +1,1 @@
+"""Processor and config -> Spec, one file a task; no torch here."""

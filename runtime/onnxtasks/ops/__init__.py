@@ -1,0 +1,1 @@
+"""Pure functions over arrays, and the reading of text, images and sound."""

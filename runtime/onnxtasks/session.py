@@ -1,0 +1,188 @@
+"""Sessions: named arrays in, named arrays out. The only module that imports onnxruntime."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxtasks.bundle import Bundle
+from onnxtasks.devices import Device, DeviceLike, available_threads, installed_engines, resolve
+from onnxtasks.errors import BundleError, DeviceError, GraphError
+
+Array: TypeAlias = npt.NDArray[Any]
+Feeds: TypeAlias = Mapping[str, Array]
+Outputs: TypeAlias = dict[str, Array]
+
+
+class Session(Protocol):
+    """A loaded graph."""
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Run the graph once."""
+        ...
+
+
+def engine() -> ModuleType:
+    """Import onnxruntime with its telemetry off.
+
+    Its wheels send telemetry by default since 1.29; the variable is read while it is imported.
+
+    Raises:
+        DeviceError: No ONNX Runtime is installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        import onnxruntime
+    except ImportError as error:
+        found = ", ".join(installed_engines()) or "none"
+        raise DeviceError(
+            f"onnxruntime cannot be imported ({error}); installed engines: {found}; install one: "
+            "`pip install 'onnxtasks[cpu]'` or `pip install 'onnxtasks[gpu]'`"
+        ) from error
+    onnxruntime.disable_telemetry_events()  # for a program that had imported it before
+    module: ModuleType = onnxruntime
+    return module
+
+
+class OrtSession:
+    """A `Session` on ONNX Runtime; safe to run from several threads at once."""
+
+    def __init__(self, path: Path, device: Device, threads: int) -> None:
+        """Load a graph.
+
+        Args:
+            path: The ONNX file.
+            device: Where it runs.
+            threads: Threads of one run.
+
+        Raises:
+            DeviceError: A required provider is not active after loading.
+            BundleError: ONNX Runtime cannot load the file.
+        """
+        ort = engine()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; its warnings speak of its own optimiser
+        # Spinning stays on: a run of a 12-layer encoder is hundreds of short parallel loops, and
+        # waking a sleeping thread for each costs more than they do (docs/design.md has the table).
+        providers = [(name, dict(values)) for name, values in device.providers]
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's exceptions share no base but this
+            if device.variants == "cpu" and len(providers) == 1:
+                raise BundleError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+            raise DeviceError(f"{path}: device {device.name!r} failed: {error}") from error
+        self.path = path
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        if missing := set(device.required) - set(self.providers):
+            raise DeviceError(
+                f"device {device.name!r}: {', '.join(sorted(missing))} did not start (a driver or "
+                f"library is missing); active: {', '.join(self.providers)}. See `onnxtasks doctor`"
+            )
+        self.inputs: dict[str, str] = _signature(self._session.get_inputs())
+        self.outputs: dict[str, str] = _signature(self._session.get_outputs())
+        self._names = list(self.outputs)
+        self._process = os.getpid()
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Run the graph once.
+
+        Raises:
+            GraphError: The feeds are not what the graph wants; or the session is closed.
+            DeviceError: The process was forked after the session was made.
+        """
+        session = self._session  # close() in another thread may drop it meanwhile
+        if session is None:
+            raise GraphError(f"{self.path.name}: the session is closed; load the bundle again")
+        if os.getpid() != self._process:  # its threads did not survive the fork: it would hang
+            raise DeviceError(
+                f"{self.path.name} was loaded in process {self._process} and used in its fork "
+                f"{os.getpid()}; load the bundle after the fork, or start workers with 'spawn'"
+            )
+        try:
+            values = session.run(self._names, feeds)
+        except Exception as error:  # as above
+            raise GraphError(self._mismatch(feeds, error)) from error
+        return dict(zip(self._names, values, strict=True))
+
+    def close(self) -> None:
+        """Give the graph's memory back once no run uses it any more."""
+        self._session = None
+
+    def _mismatch(self, feeds: Feeds, error: Exception) -> str:
+        given = {name: f"{np.asarray(v).dtype}{list(np.shape(v))}" for name, v in feeds.items()}
+        rows = [
+            f"  {name}: wants {self.inputs.get(name, 'nothing')}, given {given.get(name, 'nothing')}"
+            for name in sorted({*self.inputs, *given})
+        ]
+        return "\n".join([f"{self.path.name} refused its inputs:", *rows, str(error)])
+
+
+def _signature(values: list[Any]) -> dict[str, str]:
+    return {
+        v.name: f"{v.type.removeprefix('tensor(').removesuffix(')')}{list(v.shape)}" for v in values
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The graphs of one variant, loaded on one device."""
+
+    variant: str
+    device: Device
+    threads: int
+    by_role: dict[str, OrtSession]
+
+    def close(self) -> None:
+        """Close every session."""
+        for session in self.by_role.values():
+            session.close()
+
+
+def open_sessions(
+    bundle: Bundle,
+    *,
+    device: DeviceLike = "cpu",
+    variant: str | None = None,
+    threads: int | None = None,
+) -> Sessions:
+    """Load every graph of one variant.
+
+    Args:
+        bundle: The opened bundle.
+        device: See `onnxtasks.load`.
+        variant: A variant's name; None takes the manifest's default for the device.
+        threads: Threads of one run; None takes what the process may use.
+
+    Raises:
+        DeviceError: The device is not there, or runs no variant of this bundle.
+        BundleError: No such variant, or a graph that cannot be loaded.
+    """
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise DeviceError(f"threads is {threads!r}; it is a number of at least 1")
+    where = resolve(device, engine().get_available_providers())
+    manifest = bundle.manifest
+    if variant is None and device == "auto" and where.variants not in manifest.default_variant:
+        where = resolve("cpu", engine().get_available_providers())
+    variant = variant or manifest.default_variant.get(where.variants)
+    have = ", ".join(sorted(manifest.variants))
+    if variant is None:
+        raise DeviceError(
+            f"{bundle.folder}: no variant for device {where.name!r}; it has: {have}. "
+            "Export one with --variants"
+        )
+    if variant not in manifest.variants:
+        raise BundleError(f"{bundle.folder}: no variant {variant!r}; it has: {have}")
+    made_for = manifest.variants[variant].device
+    if made_for != where.variants:
+        raise DeviceError(f"variant {variant!r} is for {made_for}, not for device {where.name!r}")
+    count = threads or available_threads()
+    roles = manifest.variants[variant].graphs
+    loaded = {role: OrtSession(bundle.graph(variant, role), where, count) for role in roles}
+    return Sessions(variant, where, count, loaded)

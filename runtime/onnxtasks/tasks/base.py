@@ -1,0 +1,263 @@
+"""What every task has in common: one or many, batches by a budget, loading and closing."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from onnxtasks.bundle import Bundle, Verify
+from onnxtasks.devices import DeviceLike
+from onnxtasks.errors import BundleError, InputError, OnnxTasksError
+from onnxtasks.session import Session, Sessions, open_sessions
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is loaded, and where it runs."""
+
+    task: str
+    architecture: str
+    folder: str
+    device: str
+    variant: str
+    threads: int
+    providers: tuple[str, ...]
+    weight_bytes: int
+    """Bytes of the variant's graphs and weights on disk; about what loading them takes."""
+    graphs: dict[str, dict[str, dict[str, str]]]
+    """Role -> "inputs" / "outputs" -> name -> dtype and shape."""
+
+
+class Task(ABC, Generic[In, Out]):
+    """One loaded model that answers one kind of question.
+
+    A task is safe to call from many threads at once. It is a context manager; leaving it closes
+    its sessions.
+    """
+
+    name: ClassVar[str]
+    """The task's name, as in the manifest."""
+    unit: ClassVar[str]
+    """What `measure` counts: "tokens", "pixels" or "seconds"."""
+    budget: ClassVar[float]
+    """How much padded input `map` gives one run, in units."""
+
+    _bundle: Bundle | None = None
+    _sessions: Sessions | None = None
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: DeviceLike = "cpu",
+        variant: str | None = None,
+        threads: int | None = None,
+        verify: Verify = "size",
+    ) -> Self:
+        """Open a bundle of this task; the arguments are those of `onnxtasks.load`."""
+        bundle = Bundle.open(folder, verify=verify)
+        if bundle.manifest.task != cls.name:
+            raise BundleError(
+                f"{folder} is a bundle for {bundle.manifest.task}, not for {cls.name}; "
+                "onnxtasks.load() picks the class"
+            )
+        return cls.from_opened(bundle, device=device, variant=variant, threads=threads)
+
+    @classmethod
+    def from_opened(
+        cls,
+        bundle: Bundle,
+        *,
+        device: DeviceLike = "cpu",
+        variant: str | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Load the graphs of an opened bundle; the arguments are those of `onnxtasks.load`."""
+        sessions = open_sessions(bundle, device=device, variant=variant, threads=threads)
+        task = cls.from_bundle(bundle, sessions.by_role)
+        task._bundle, task._sessions = bundle, sessions
+        return task
+
+    @classmethod
+    @abstractmethod
+    def from_bundle(cls, bundle: Bundle, sessions: Mapping[str, Session]) -> Self:
+        """Build the task from a bundle's settings and its loaded graphs, by role."""
+
+    @abstractmethod
+    def predict(self, items: Sequence[In]) -> list[Out]:
+        """Answer all items at once; results come in their order.
+
+        Items share a run wherever that leaves each answer as it is alone. For more items than
+        memory holds at once, use `map`.
+        """
+
+    @abstractmethod
+    def measure(self, item: In) -> float:
+        """The item's size in units, as cheaply as it can be told."""
+
+    @abstractmethod
+    def example(self) -> In:
+        """An input that any bundle of this task can answer; for warming up."""
+
+    def __call__(self, item: In, **options: Any) -> Out:
+        """Answer one item; the options are those of `predict`."""
+        if isinstance(item, list):
+            raise InputError(
+                f"{type(self).__name__}() takes one input, got a list of {len(item)}; "
+                "use predict() or map() for several"
+            )
+        return self.predict([item], **options)[0]
+
+    def map(
+        self,
+        items: Iterable[In],
+        *,
+        window: int = 64,
+        budget: float | None = None,
+        errors: Literal["raise", "return"] = "raise",
+        progress: Callable[[int], object] | None = None,
+        **options: Any,
+    ) -> Iterator[Out | OnnxTasksError]:
+        """Answer any number of items, lazily and in their order.
+
+        Reads a window of items, sorts it by size so that little is padded, cuts it into batches
+        whose padded size stays within the budget, and yields the answers in order.
+
+        Args:
+            items: Any iterable; never more than a window of it is held.
+            window: Items read ahead. More sorts better, less answers sooner.
+            budget: Padded size of one batch, in the task's units; None takes the task's own. An
+                item larger than the budget runs alone.
+            errors: "raise" stops at a bad item; "return" yields its error in its place.
+            progress: Called with the number of items answered so far.
+            options: Those of `predict`.
+
+        Raises:
+            InputError: A wrong argument at once; a bad item when its turn comes.
+        """
+        if errors not in ("raise", "return"):
+            raise InputError(f"errors is {errors!r}; it is 'raise' or 'return'")
+        if not isinstance(window, int) or window < 1:
+            raise InputError(f"window is {window!r}; it is a number of at least 1")
+        limit = self.budget if budget is None else budget
+        if not limit > 0:
+            raise InputError(f"budget is {budget!r}; it is a number of {self.unit} above 0")
+        return self._windows(items, window, limit, errors == "return", progress, options)
+
+    def _windows(
+        self,
+        items: Iterable[In],
+        window: int,
+        budget: float,
+        keep_errors: bool,
+        progress: Callable[[int], object] | None,
+        options: dict[str, Any],
+    ) -> Iterator[Out | OnnxTasksError]:
+        source, done = iter(items), 0
+        while batch := list(islice(source, window)):
+            for answer in self._window(batch, budget, keep_errors, options):
+                done += 1
+                if progress is not None:
+                    progress(done)
+                yield answer
+
+    def _window(
+        self, items: list[In], budget: float, keep_errors: bool, options: dict[str, Any]
+    ) -> list[Out | OnnxTasksError]:
+        answers: dict[int, Out | OnnxTasksError] = {}
+        sizes: dict[int, float] = {}
+        for index, item in enumerate(items):
+            try:
+                sizes[index] = self.measure(item)
+            except OnnxTasksError as error:
+                if not keep_errors:
+                    raise
+                answers[index] = error
+        for batch in batches(sizes, budget):
+            results = self._batch([items[i] for i in batch], keep_errors, options)
+            answers.update(zip(batch, results, strict=True))
+        return [answers[index] for index in range(len(items))]
+
+    def _batch(
+        self, items: list[In], keep_errors: bool, options: dict[str, Any]
+    ) -> list[Out | OnnxTasksError]:
+        try:
+            return list(self.predict(items, **options))
+        except OnnxTasksError as error:
+            if not keep_errors:
+                raise
+            if len(items) == 1:
+                return [error]
+        # One bad item fails its batch: answer the batch one by one to find it.
+        return [answer for item in items for answer in self._batch([item], True, options)]
+
+    def warm_up(self, runs: int = 1) -> None:
+        """Run an example input, so that the first real call pays for no first-time work."""
+        for _ in range(runs):
+            self.predict([self.example()])
+
+    def describe(self) -> Description:
+        """Say what is loaded and where it runs."""
+        if self._bundle is None or self._sessions is None:
+            raise BundleError("this task was not loaded from a bundle; there is nothing to describe")
+        manifest, sessions = self._bundle.manifest, self._sessions
+        prefix = f"graphs/{sessions.variant}."
+        return Description(
+            task=self.name,
+            architecture=manifest.architecture,
+            folder=str(self._bundle.folder),
+            device=sessions.device.name,
+            variant=sessions.variant,
+            threads=sessions.threads,
+            providers=next(iter(sessions.by_role.values())).providers,
+            weight_bytes=sum(r.bytes for f, r in manifest.files.items() if f.startswith(prefix)),
+            graphs={
+                role: {"inputs": session.inputs, "outputs": session.outputs}
+                for role, session in sessions.by_role.items()
+            },
+        )
+
+    def close(self) -> None:
+        """Give the sessions' memory back; later calls are errors. Closing twice is allowed."""
+        if self._sessions is not None:
+            self._sessions.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def batches(sizes: Mapping[int, float], budget: float) -> list[list[int]]:
+    """Cut items into batches of similar size whose padded size stays within the budget.
+
+    Args:
+        sizes: Index of an item -> its size.
+        budget: Largest item times number of items of one batch.
+
+    Returns:
+        The batches, largest items first, so that a batch that does not fit fails early.
+    """
+    order = sorted(sizes, key=lambda index: -sizes[index])
+    cut: list[list[int]] = []
+    for index in order:
+        if cut and sizes[cut[-1][0]] * (len(cut[-1]) + 1) <= budget:
+            cut[-1].append(index)
+        else:
+            cut.append([index])
+    return cut
+
+
+def groups(keys: Sequence[object]) -> list[list[int]]:
+    """Indices of equal keys together, in the order of first appearance."""
+    found: dict[object, list[int]] = {}
+    for index, key in enumerate(keys):
+        found.setdefault(key, []).append(index)
+    return list(found.values())
