@@ -119,26 +119,22 @@ def available_threads() -> int:
     The host's core count is not asked: in a container it promises more than there is, and threads
     above the quota are stopped for whole scheduling periods.
     """
-    if hasattr(os, "sched_getaffinity"):
-        mask = len(os.sched_getaffinity(0))
-    else:
-        mask = os.cpu_count() or 1
+    has_mask = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+    mask = len(os.sched_getaffinity(0)) if has_mask else os.cpu_count() or 1
     quota = cgroup_quota()
     return mask if quota is None else max(1, min(mask, math.ceil(quota)))
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> (
-    float | None
-):
+def cgroup_quota(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> float | None:
     """CPUs that the cgroup grants, or None where it sets no limit.
 
     Reads version 2 (`cpu.max`) along the whole path, for a parent's limit holds too, and version 1
     (`cpu.cfs_quota_us`).
     """
     quotas = [
-        quota
-        for folder in _cgroup_folders(root, own)
-        if (quota := _quota_of(folder)) is not None
+        quota for folder in _cgroup_folders(root, own) if (quota := _quota_of(folder)) is not None
     ]
     return min(quotas, default=None)
 

@@ -117,9 +117,10 @@ class OrtSession:
 
     def _mismatch(self, feeds: Feeds, error: Exception) -> str:
         given = {name: f"{np.asarray(v).dtype}{list(np.shape(v))}" for name, v in feeds.items()}
+        want = self.inputs
         rows = [
-            f"  {name}: wants {self.inputs.get(name, 'nothing')}, given {given.get(name, 'nothing')}"
-            for name in sorted({*self.inputs, *given})
+            f"  {name}: wants {want.get(name, 'nothing')}, given {given.get(name, 'nothing')}"
+            for name in sorted({*want, *given})
         ]
         return "\n".join([f"{self.path.name} refused its inputs:", *rows, str(error)])
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnxtasks.session import Array
 from torch import nn
+
+from onnxtasks.session import Array
 
 Axes = tuple[str | int, ...]
 """One entry an axis: a name where it is dynamic, its size where it is fixed."""

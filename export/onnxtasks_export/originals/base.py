@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from onnxtasks.tasks.base import Task
 
 
@@ -16,7 +17,8 @@ class Answer:
     key: str
     """What a user acts on: the best label, the text."""
     scores: npt.NDArray[np.float32]
-    """All scores behind it, in an order that does not depend on them."""
+    """All scores behind it, [decision, candidate], in an order that does not depend on them: one
+    decision for a classification, one a frame for speech."""
     margin: float
     """How far the best candidate is ahead of the second, at the closest decision; where this is
     below 1e-5 in the original, another key is a tie and not a difference."""
@@ -32,3 +34,11 @@ class Comparison:
     """Asks the original, one item at a time."""
     bundle: Callable[[Task[Any, Any], Sequence[Any]], list[Answer]]
     """Asks the bundle's task, all items at once."""
+
+
+def label_answer(scores: Sequence[float]) -> Answer:
+    """The answer of a classifier, from its scores in the order of class ids."""
+    array = np.array(scores, np.float32)
+    best = np.sort(array)[::-1]
+    margin = float(best[0] - best[1]) if len(best) > 1 else float("inf")
+    return Answer(key=str(int(array.argmax())), scores=array[None], margin=margin)

@@ -47,8 +47,10 @@ class Task(ABC, Generic[In, Out]):
     budget: ClassVar[float]
     """How much padded input `map` gives one run, in units."""
 
-    _bundle: Bundle | None = None
-    _sessions: Sessions | None = None
+    bundle: Bundle | None = None
+    """What the task was loaded from; None where it was built from parts."""
+    sessions: Sessions | None = None
+    """Its loaded graphs and their device; None where it was built from parts."""
 
     @classmethod
     def load(
@@ -81,7 +83,7 @@ class Task(ABC, Generic[In, Out]):
         """Load the graphs of an opened bundle; the arguments are those of `onnxtasks.load`."""
         sessions = open_sessions(bundle, device=device, variant=variant, threads=threads)
         task = cls.from_bundle(bundle, sessions.by_role)
-        task._bundle, task._sessions = bundle, sessions
+        task.bundle, task.sessions = bundle, sessions
         return task
 
     @classmethod
@@ -204,14 +206,16 @@ class Task(ABC, Generic[In, Out]):
 
     def describe(self) -> Description:
         """Say what is loaded and where it runs."""
-        if self._bundle is None or self._sessions is None:
-            raise BundleError("this task was not loaded from a bundle; there is nothing to describe")
-        manifest, sessions = self._bundle.manifest, self._sessions
+        if self.bundle is None or self.sessions is None:
+            raise BundleError(
+                "this task was not loaded from a bundle; there is nothing to describe"
+            )
+        manifest, sessions = self.bundle.manifest, self.sessions
         prefix = f"graphs/{sessions.variant}."
         return Description(
             task=self.name,
             architecture=manifest.architecture,
-            folder=str(self._bundle.folder),
+            folder=str(self.bundle.folder),
             device=sessions.device.name,
             variant=sessions.variant,
             threads=sessions.threads,
@@ -225,8 +229,8 @@ class Task(ABC, Generic[In, Out]):
 
     def close(self) -> None:
         """Give the sessions' memory back; later calls are errors. Closing twice is allowed."""
-        if self._sessions is not None:
-            self._sessions.close()
+        if self.sessions is not None:
+            self.sessions.close()
 
     def __enter__(self) -> Self:
         return self

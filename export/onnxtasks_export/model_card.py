@@ -1,0 +1,78 @@
+"""The README.md of a bundle."""
+
+from collections.abc import Mapping
+
+from onnxtasks.bundle import Manifest
+from onnxtasks.parity import Parity
+
+_CARD = """\
+---
+library_name: onnxtasks
+pipeline_tag: {task}
+---
+
+# {name}
+
+{architecture} for {task}, exported for [ONNX Runtime](https://onnxruntime.ai) with onnxtasks.
+It runs without torch or transformers:
+
+```python
+import onnxtasks
+
+answer = onnxtasks.load("{name}")
+print(answer({example}))
+```
+
+## Variants
+
+{variants}
+
+{notes}
+
+## Made from
+
+{source}
+"""
+
+_EXAMPLES = {
+    "automatic-speech-recognition": '"recording.wav"',
+    "image-classification": '"picture.jpg"',
+    "text-classification": '"A text."',
+}
+
+
+def model_card(manifest: Manifest, parity: Parity, sizes: Mapping[str, int]) -> str:
+    """Write the card in Markdown.
+
+    Args:
+        manifest: The bundle's manifest.
+        parity: What was compared.
+        sizes: Bytes of each variant's graphs and weights.
+    """
+    rows = [
+        "| variant | size | answers compared | the same | largest score difference | divergence |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in parity.variants.items():
+        mark = " (default)" if name in manifest.default_variant.values() else ""
+        rows.append(
+            f"| {name}{mark} | {sizes[name] / 1e6:.1f} MB | {found.compared} | {found.same:.1%} "
+            f"| {found.max_difference:.1e} | {found.divergence:.1e} |"
+        )
+    batches = sorted({size for found in parity.variants.values() for size in found.batch_sizes})
+    spread = ", ".join(f"{name} {found.spread:.1e}" for name, found in parity.variants.items())
+    notes = (
+        "Every answer was compared with the original checkpoint's, asked one input at a time, in "
+        f"batches of {', '.join(map(str, batches))}. Divergence is the largest share of "
+        "probability that moved in one answer (0 to 1). Largest difference between an answer in a "
+        f"batch and alone: {spread}."
+    )
+    return _CARD.format(
+        task=manifest.task,
+        name=manifest.source["checkpoint"],
+        architecture=manifest.architecture,
+        example=_EXAMPLES[manifest.task],
+        variants="\n".join(rows),
+        notes=notes,
+        source="\n".join(f"- {key}: {value}" for key, value in manifest.source.items() if value),
+    )

@@ -1,0 +1,49 @@
+"""The original text classifier: transformers' pipeline, one text at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from transformers import TextClassificationPipeline
+
+from onnxtasks.ops.labels import Label
+from onnxtasks.tasks.base import Task
+from onnxtasks_export.checkpoint import Checkpoint
+from onnxtasks_export.originals.base import Answer, Comparison, label_answer
+
+LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # words
+
+
+def comparison(checkpoint: Checkpoint) -> Comparison:
+    """Compare with the checkpoint's pipeline, on texts of its own vocabulary."""
+    tokenizer = checkpoint.processors["tokenizer"]
+    pipeline = TextClassificationPipeline(model=checkpoint.model, tokenizer=tokenizer, device="cpu")
+    config = checkpoint.config
+    longest = min(tokenizer.model_max_length, config.max_position_embeddings)
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+
+    def samples(rng: np.random.Generator) -> Sequence[Any]:
+        texts = [" ".join(rng.choice(words, count)) for count in LENGTHS]
+        punctuated = (
+            f"{texts[3].capitalize()}, {texts[2].upper()}! Caf\u00e9 \u4f60\u597d \U0001f600?"
+        )
+        return [*texts, punctuated, (texts[4], texts[5]), (texts[6], texts[1])]
+
+    def original(item: Any) -> Answer:
+        if isinstance(item, tuple):
+            item = {"text": item[0], "text_pair": item[1]}
+        # With these options the pipeline cuts as the bundle does; by itself it fails on long texts.
+        labels = pipeline(item, top_k=None, truncation=True, max_length=longest)
+        scores = {label["label"]: label["score"] for label in labels}
+        return label_answer([scores[config.id2label[i]] for i in range(config.num_labels)])
+
+    def bundle(task: Task[Any, list[Label]], items: Sequence[Any]) -> list[Answer]:
+        answers = task.predict(items, top_k=None)  # type: ignore[call-arg]  # the task's own option
+        return [label_answer([label.score for label in by_index(found)]) for found in answers]
+
+    return Comparison(samples=samples, original=original, bundle=bundle)
+
+
+def by_index(labels: Sequence[Label]) -> list[Label]:
+    """Labels in the order of their class ids."""
+    return sorted(labels, key=lambda label: label.index)

@@ -1,0 +1,249 @@
+"""The stages of an export, in their order."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from onnxtasks.bundle import (
+    SCHEMA_VERSION,
+    Manifest,
+    Variant,
+    default_variants,
+    record_files,
+    write_manifest,
+)
+from onnxtasks.errors import ExportError, UnsupportedModelError
+from onnxtasks.parity import Parity, VariantParity, write_parity
+from onnxtasks.reference import write_reference
+from onnxtasks_export import verify
+from onnxtasks_export.capture import capture
+from onnxtasks_export.checkpoint import Checkpoint, infer_task, load_config, load_model, versions
+from onnxtasks_export.graphs.base import Graph
+from onnxtasks_export.model_card import model_card
+from onnxtasks_export.originals.base import Comparison
+from onnxtasks_export.precision import to_int8
+from onnxtasks_export.report import ExportReport, VariantReport
+from onnxtasks_export.tasks import EXPORTS, TaskExport, supported
+
+EXACT = "cpu-fp32"
+VARIANTS = {
+    EXACT: Variant(device="cpu", precision="fp32", graphs={}),
+    "cpu-int8": Variant(device="cpu", precision="int8", graphs={}),
+}
+"""What can be exported; the graphs are filled in when they are written."""
+
+
+def run_export(
+    source: str,
+    target: Path,
+    *,
+    task: str | None,
+    variants: Sequence[str] | None,
+    samples: Sequence[Any],
+    max_divergence: float | None,
+    overwrite: bool,
+) -> ExportReport:
+    """Export a checkpoint; see `export_bundle`."""
+    start = time.perf_counter()
+    _check_target(target, overwrite=overwrite)
+    if max_divergence is not None and not 0 < max_divergence <= 1:
+        raise ExportError(f"max_divergence is {max_divergence!r}; it lies between 0 and 1")
+    limit = verify.DIVERGENCE_LIMIT if max_divergence is None else max_divergence
+    checkpoint, export = load_checkpoint(source, task)
+    names = chosen_variants(variants, helps=export.families[checkpoint.config.model_type])
+    with _in_place(target) as folder:
+        reports = _write(folder, checkpoint, export, names, samples, limit)
+    return ExportReport(
+        bundle=target,
+        task=checkpoint.task,
+        architecture=type(checkpoint.model).__name__,
+        variants=reports,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExport]:
+    """Load a checkpoint and find how it is exported.
+
+    Raises:
+        ExportError: It cannot be loaded.
+        UnsupportedModelError: No export for its task or family.
+    """
+    config = load_config(source)
+    task = task or infer_task(config)
+    if task is None or task not in EXPORTS:
+        heads = ", ".join(config.architectures or ("no head",))
+        raise UnsupportedModelError(
+            f"{source}: no export for task {task!r} ({heads}); supported: {supported()}"
+        )
+    export = EXPORTS[task]
+    if config.model_type not in export.families:
+        raise UnsupportedModelError(
+            f"{source}: no export of {config.model_type!r} for {task}; supported: {supported()}"
+        )
+    processors = {name: load(source) for name, load in export.processors.items()}
+    model = load_model(source, export.auto_class)
+    return Checkpoint(source, task, config, model, processors), export
+
+
+def chosen_variants(variants: Sequence[str] | None, *, helps: bool) -> tuple[str, ...]:
+    """The variants to make, the exact one first: the others are made from it.
+
+    Raises:
+        UnsupportedModelError: An unknown variant.
+    """
+    if variants is None:
+        return tuple(VARIANTS) if helps else (EXACT,)
+    if isinstance(variants, str):
+        variants = [variants]
+    if unknown := [name for name in variants if name not in VARIANTS]:
+        raise UnsupportedModelError(f"no variant {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
+    if not variants:
+        raise UnsupportedModelError(f"no variants given; there are: {', '.join(VARIANTS)}")
+    return tuple(name for name in VARIANTS if name in variants)
+
+
+def _write(
+    folder: Path,
+    checkpoint: Checkpoint,
+    export: TaskExport,
+    names: Sequence[str],
+    samples: Sequence[Any],
+    limit: float,
+) -> dict[str, VariantReport]:
+    spec = export.spec(checkpoint)
+    graphs = export.graphs(checkpoint, spec)
+    (folder / "graphs").mkdir()
+    variants: dict[str, Variant] = {}
+    seconds: dict[str, float] = {}
+    for name in dict.fromkeys((EXACT, *names)):  # the others are made from the exact one
+        start = time.perf_counter()
+        files = {role: f"graphs/{name}.{role}.onnx" for role in graphs}
+        for role, file in files.items():
+            if name == EXACT:
+                capture(graphs[role], folder / file)
+            else:
+                to_int8(folder / f"graphs/{EXACT}.{role}.onnx", folder / file)
+        variants[name] = msgspec.structs.replace(VARIANTS[name], graphs=files)
+        seconds[name] = time.perf_counter() - start
+    if EXACT not in names:
+        del variants[EXACT]
+        for path in (folder / "graphs").glob(f"{EXACT}.*"):
+            path.unlink()
+    export.files(checkpoint, folder)
+    manifest = _manifest(folder, checkpoint, spec, variants)
+    write_manifest(folder, manifest)
+    comparison = export.comparison(checkpoint)
+    parity = _verify(folder, comparison, graphs["model"], variants, samples, limit)
+    write_parity(folder, parity)
+    sizes = {name: _weight_bytes(folder, name) for name in variants}
+    (folder / "README.md").write_text(model_card(manifest, parity, sizes), encoding="utf-8")
+    write_manifest(folder, msgspec.structs.replace(manifest, files=record_files(folder)))
+    return {
+        name: VariantReport(
+            precision=variants[name].precision,
+            bytes=sizes[name],
+            compared=found.compared,
+            same=found.same,
+            max_difference=found.max_difference,
+            divergence=found.divergence,
+            tolerance=found.tolerance,
+            seconds=seconds[name] + found.seconds,
+        )
+        for name, found in parity.variants.items()
+    }
+
+
+def _verify(
+    folder: Path,
+    comparison: Comparison,
+    graph: Graph,
+    variants: dict[str, Variant],
+    samples: Sequence[Any],
+    limit: float,
+) -> Parity:
+    expected = verify.ask_original(comparison, graph, samples)
+    write_reference(folder, expected.cases)
+    scale = max(np.abs(array).max() for case in expected.cases for array in case.outputs.values())
+    slack = verify.SCORE_TOLERANCE * max(1.0, float(scale))
+    sizes = [", ".join(f"{axis} {size}" for axis, size in axes.items()) for axes in graph.sizes]
+    found: dict[str, VariantParity] = {}
+    for name, variant in variants.items():
+        start = time.perf_counter()
+        exact = variant.precision == "fp32"
+        tolerance = verify.SCORE_TOLERANCE if exact else limit
+        difference = verify.compare(folder, name, comparison, expected)
+        verify.check(name, difference, exact=exact, tolerance=tolerance)
+        found[name] = VariantParity(
+            compared=difference.compared,
+            same=difference.same,
+            max_difference=difference.max_difference,
+            divergence=difference.divergence,
+            tolerance=tolerance,
+            spread=difference.spread,
+            reference_difference=difference.reference_difference,
+            # Another CPU may round otherwise; it may not saturate.
+            reference_tolerance=slack if exact else 2 * difference.reference_difference + slack,
+            batch_sizes=verify.BATCH_SIZES,
+            sizes=tuple(sizes),
+            seconds=time.perf_counter() - start,
+        )
+    return Parity(variants=found)
+
+
+def _manifest(
+    folder: Path, checkpoint: Checkpoint, spec: Any, variants: dict[str, Variant]
+) -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        task=checkpoint.task,
+        architecture=type(checkpoint.model).__name__,
+        variants=variants,
+        default_variant=default_variants(variants),
+        files=record_files(folder),
+        spec=msgspec.to_builtins(spec),
+        source={
+            "checkpoint": Path(checkpoint.source).name or checkpoint.source,
+            "revision": str(getattr(checkpoint.config, "_commit_hash", None) or ""),
+            **versions(),
+        },
+    )
+
+
+@contextmanager
+def _in_place(target: Path) -> Iterator[Path]:
+    """Give a temporary folder beside the target, and rename it into place at the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp's 0700 is for secrets
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            target.rename(old / "old")
+            folder.rename(target)
+            shutil.rmtree(old)
+        else:
+            folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise ExportError(f"{target} exists; pass overwrite=True (--overwrite) to replace it")
+    if not (target / "manifest.json").is_file():
+        raise ExportError(f"{target} exists and is not a bundle; it is not replaced")
+
+
+def _weight_bytes(folder: Path, variant: str) -> int:
+    return sum(path.stat().st_size for path in (folder / "graphs").glob(f"{variant}.*"))

@@ -1,0 +1,78 @@
+"""The same graph at another precision."""
+
+import tempfile
+from pathlib import Path
+
+import onnx_ir as ir
+import onnxruntime
+from onnx import TensorProto
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from onnxtasks.errors import ExportError
+from onnxtasks_export.capture import save
+from onnxtasks_export.passes import AFTER_CAPTURE, BEFORE_QUANTISING, run_passes
+
+# Convolutions stay fp32: ConvInteger is slow or missing.
+QUANTISED = ["MatMul"]
+# SkipLayerNormalization costs 6 ms in a BERT-base step where LayerNormalization costs 1.
+SLOW_FUSIONS = ["SkipLayerNormFusion"]
+# x * sigmoid-like tanh form; changes values by up to 2e-3, so it is no part of fp32.
+APPROXIMATE_GELU = ("optimization.enable_gelu_approximation", "1")
+
+
+def to_int8(source: Path, target: Path) -> None:
+    """Quantise the weights of matrix products to 8 bits, activations as they come.
+
+    The result is already optimised as far as is portable (level "extended"), so that loading it
+    repeats no work, and holds the settings that the fast recipe needs.
+
+    Args:
+        source: A captured fp32 graph.
+        target: The ONNX file to write.
+
+    Raises:
+        ExportError: The graph holds no product over constant weights.
+    """
+    model = ir.load(source)
+    run_passes(model, BEFORE_QUANTISING)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        split, quantised = Path(folder) / "split.onnx", Path(folder) / "quantised.onnx"
+        save(model, split)
+        quantize_dynamic(
+            split,
+            quantised,
+            op_types_to_quantize=QUANTISED,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            use_external_data_format=True,
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
+        optimised = _optimised(quantised, Path(folder) / "optimised.onnx")
+        save(optimised, target)
+    if not count(ir.load(target), "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat"):
+        raise ExportError("nothing to quantise: the graph has no matrix product over weights")
+
+
+def _optimised(source: Path, target: Path) -> ir.Model:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 3
+    options.add_session_config_entry(*APPROXIMATE_GELU)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_file_name", f"{target.name}.data"
+    )
+    onnxruntime.InferenceSession(
+        str(source),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=SLOW_FUSIONS,
+    )
+    model = ir.load(target)
+    run_passes(model, AFTER_CAPTURE)
+    return model
+
+
+def count(model: ir.Model, *operators: str) -> int:
+    """How many nodes of these operators the model holds; a quantiser may silently do nothing."""
+    return sum(node.op_type in operators for graph in model.graphs() for node in graph)

@@ -1,0 +1,33 @@
+"""A tokenizer's settings -> TextSpec."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onnxtasks.ops.text import TextSpec
+
+
+def text_spec(
+    tokenizer: Mapping[str, Any], config: Mapping[str, Any], inputs: Sequence[str]
+) -> TextSpec:
+    """Translate the tokenizer's and the model's settings.
+
+    Args:
+        tokenizer: "model_max_length", "pad_token_id", "truncation_side" of the loaded tokenizer.
+        config: The model's config.
+        inputs: What the model's forward takes, of the tokenizer's outputs, in its order.
+    """
+    pad = tokenizer["pad_token_id"]
+    positions = config.get("max_position_embeddings") or tokenizer["model_max_length"]
+    return TextSpec(
+        inputs=tuple(name for name in ORDER if name in inputs),
+        # A tokenizer without a limit says 1e30.
+        max_length=int(min(tokenizer["model_max_length"], positions)),
+        pad_id=0 if pad is None else pad,
+        # Whatever side the tokenizer pads for training: with absolute positions, only padding on
+        # the right leaves a text's answer as it is alone.
+        padding_side="right",
+        truncation_side=tokenizer["truncation_side"],
+    )
+
+
+ORDER: tuple[Any, ...] = ("input_ids", "attention_mask", "token_type_ids")

@@ -1,0 +1,139 @@
+"""The same inputs through the original and through the bundle, by the runtime's own tasks."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxtasks.errors import ParityError, TruncationWarning
+from onnxtasks.reference import Case
+from onnxtasks.tasks import load
+from onnxtasks.tasks.base import Task
+from onnxtasks.verification import replay
+from onnxtasks_export.capture import module_outputs
+from onnxtasks_export.graphs.base import Graph
+from onnxtasks_export.originals.base import Answer, Comparison
+
+SCORE_TOLERANCE = 1e-4
+"""Largest difference of a score at fp32."""
+TIE = 1e-5
+"""Two candidates of the original closer than this are a tie."""
+SPREAD_TOLERANCE = 1e-5
+"""Largest difference at fp32 between an answer in a batch and alone."""
+DIVERGENCE_LIMIT = 0.1
+"""Largest share of probability that may move in one answer of a variant that is not exact."""
+BATCH_SIZES = (1, 2, 3, 5)
+SEED = 11
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The inputs of a comparison and the original's answers, made once for all variants."""
+
+    items: tuple[Any, ...]
+    answers: tuple[Answer, ...]
+    cases: tuple[Case, ...]
+    """What `reference.npz` holds."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a variant is from the original; the meanings are those of `VariantParity`."""
+
+    compared: int
+    same: float
+    max_difference: float
+    divergence: float
+    spread: float
+    reference_difference: float
+
+
+def ask_original(comparison: Comparison, graph: Graph, samples: Sequence[Any]) -> Expected:
+    """Collect the original's answers, one item at a time.
+
+    Args:
+        comparison: How to ask.
+        graph: The graph whose golden feeds and outputs `reference.npz` keeps.
+        samples: The user's inputs, compared besides the generated ones.
+    """
+    rng = np.random.default_rng(SEED)
+    items = (*comparison.samples(rng), *samples)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        answers = tuple(comparison.original(item) for item in items)
+    # The captured sizes and one more: enough to re-check a machine, and small.
+    feeds = [graph.feeds(sizes, rng) for sizes in graph.sizes[:2]]
+    cases = tuple(Case(feed, module_outputs(graph, feed)) for feed in feeds)
+    return Expected(items, answers, cases)
+
+
+def compare(folder: Path, variant: str, comparison: Comparison, expected: Expected) -> Difference:
+    """Ask one variant of a bundle everything that the original was asked, in several batch sizes.
+
+    Raises:
+        ParityError: A score is not a number, or there are more or fewer of them.
+    """
+    with warnings.catch_warnings(), load(folder, device="cpu", variant=variant) as task:
+        warnings.simplefilter("ignore", TruncationWarning)
+        by_batch = [_in_batches(task, comparison, expected.items, size) for size in BATCH_SIZES]
+        reference = max(replay(task.sessions, case) for case in expected.cases)
+    alone = by_batch[0]
+    pairs = [pair for got in by_batch for pair in zip(expected.answers, got, strict=True)]
+    if not all(np.isfinite(got.scores).all() for _, got in pairs):
+        raise ParityError(f"{variant}: some scores are not finite numbers")
+    return Difference(
+        compared=len(pairs),
+        same=sum(one.key == other.key or one.margin < TIE for one, other in pairs) / len(pairs),
+        max_difference=max(_far(one, other) for one, other in pairs),
+        divergence=max(_moved(one, other) for one, other in pairs),
+        spread=max(_far(a, b) for got in by_batch for a, b in zip(alone, got, strict=True)),
+        reference_difference=reference,
+    )
+
+
+def check(variant: str, difference: Difference, *, exact: bool, tolerance: float) -> None:
+    """Refuse a variant that is too far from the original.
+
+    Raises:
+        ParityError: Says which number is over which limit.
+    """
+    if exact and difference.same < 1:
+        raise ParityError(
+            f"{variant}: {1 - difference.same:.1%} of {difference.compared} answers differ from "
+            "the original's"
+        )
+    number, name = (
+        (difference.max_difference, "a score differs")
+        if exact
+        else (difference.divergence, "of one answer's probability moved, a divergence")
+    )
+    if number > tolerance:
+        raise ParityError(f"{variant}: {name} by {number:.3g}; the limit is {tolerance:g}")
+    if exact and difference.spread > SPREAD_TOLERANCE:
+        raise ParityError(
+            f"{variant}: an answer depends on its batch by {difference.spread:.3g}; the limit is "
+            f"{SPREAD_TOLERANCE:g}"
+        )
+
+
+def _in_batches(
+    task: Task[Any, Any], comparison: Comparison, items: Sequence[Any], size: int
+) -> list[Answer]:
+    starts = range(0, len(items), size)
+    return [answer for at in starts for answer in comparison.bundle(task, items[at : at + size])]
+
+
+def _far(one: Answer, other: Answer) -> float:
+    if one.scores.shape != other.scores.shape:
+        raise ParityError(
+            f"scores of shape {other.scores.shape}, the original's {one.scores.shape}"
+        )
+    return float(np.abs(one.scores - other.scores).max())
+
+
+def _moved(one: Answer, other: Answer) -> float:
+    """Total variation distance, the mean over an answer's decisions."""
+    return float(np.abs(one.scores - other.scores).sum(-1).mean() / 2)
