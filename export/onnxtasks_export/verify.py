@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from onnxtasks.bundle import Bundle
 from onnxtasks.errors import ParityError, TruncationWarning
 from onnxtasks.reference import Case
+from onnxtasks.session import open_sessions
 from onnxtasks.tasks import load
 from onnxtasks.tasks.base import Task
 from onnxtasks.verification import replay
@@ -76,10 +78,12 @@ def compare(folder: Path, variant: str, comparison: Comparison, expected: Expect
     Raises:
         ParityError: A score is not a number, or there are more or fewer of them.
     """
-    with warnings.catch_warnings(), load(folder, device="cpu", variant=variant) as task:
+    with warnings.catch_warnings(), load(folder, variant=variant) as task:
         warnings.simplefilter("ignore", TruncationWarning)
         by_batch = [_in_batches(task, comparison, expected.items, size) for size in BATCH_SIZES]
-        reference = max(replay(task.sessions, case) for case in expected.cases)
+    sessions = open_sessions(Bundle.open(folder), variant=variant)
+    reference = max(replay(sessions, case) for case in expected.cases)
+    sessions.close()
     alone = by_batch[0]
     pairs = [pair for got in by_batch for pair in zip(expected.answers, got, strict=True)]
     if not all(np.isfinite(got.scores).all() for _, got in pairs):

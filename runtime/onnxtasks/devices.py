@@ -53,8 +53,8 @@ def resolve(device: DeviceLike, available: Sequence[str]) -> Device:
         return Device(device, "cpu", ((CPU, {}),), (CPU,))
     if kind == "cuda" and (option.isdecimal() or device == "cuda"):
         _require(CUDA, device, available)
-        providers = ((CUDA, {"device_id": option or "0"}), (CPU, {}))
-        return Device(device, "cuda", providers, (CUDA,))
+        card = (CUDA, {"device_id": option or "0"})
+        return Device(device, "cuda", (card, (CPU, {})), (CUDA,))
     if device in ("openvino", "openvino:bf16"):
         _require(OPENVINO, device, available)
         # Only a JSON string is read; a wrong option would fall back to the CPU without a word.

@@ -35,6 +35,10 @@ PROBE = bytes.fromhex(
     "08083a3d0a100a017812017922084964656e74697479120570726f6265"
     "5a100a0178120b0a09080112050a0312016e62100a0179120b0a09080112050a0312016e42021011"
 )
+FLAGS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "i8mm", "bf16"),
+)
 X86 = ("x86_64", "amd64")
 
 
@@ -86,9 +90,7 @@ def cpu_findings(cpu: Cpu | None, machine: str) -> list[Finding]:
     """Say which instructions matter, and what their absence means."""
     if cpu is None:
         return [Finding("cpu", f"{platform.processor() or machine}; its instructions are unknown")]
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
-    wanted += ("asimd", "asimddp", "i8mm", "bf16")
-    have = [flag for flag in wanted if flag in cpu.flags]
+    have = [flag for flag in FLAGS if flag in cpu.flags]
     found = [Finding("cpu", f"{cpu.model} ({machine}): {', '.join(have) or 'none that matter'}")]
     if machine.lower() not in X86:
         return found

@@ -14,6 +14,9 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.devices import Device, DeviceLike, available_threads, installed_engines, resolve
 from onnxtasks.errors import BundleError, DeviceError, GraphError
 
+# The wheels of ONNX Runtime send telemetry by default since 1.29; they read this when imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 Array: TypeAlias = npt.NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array]
 Outputs: TypeAlias = dict[str, Array]
@@ -28,14 +31,11 @@ class Session(Protocol):
 
 
 def engine() -> ModuleType:
-    """Import onnxruntime with its telemetry off.
-
-    Its wheels send telemetry by default since 1.29; the variable is read while it is imported.
+    """Import onnxruntime.
 
     Raises:
         DeviceError: No ONNX Runtime is installed.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError as error:

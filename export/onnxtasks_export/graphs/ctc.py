@@ -1,6 +1,7 @@
 """Wav2Vec2, HuBERT and WavLM with a CTC head as a graph: samples in, symbol logits out."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,8 @@ class MaskedCtc(nn.Module):
         self.base = getattr(model, model.base_model_prefix)
         self.head = model.lm_head
         self.norm_last = model.config.do_stable_layer_norm
-        self.convolutions = tuple(
-            zip(model.config.conv_kernel, model.config.conv_stride, strict=True)
-        )
+        self.step = math.prod(model.config.conv_stride)
+        self.field = receptive_field(model.config.conv_kernel, model.config.conv_stride)
 
     def forward(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """[batch, samples] and its mask -> [batch, frame, symbol]; padding's frames are noise."""
@@ -72,9 +72,9 @@ class MaskedCtc(nn.Module):
     def frame_mask(self, attention_mask: torch.Tensor, frames: int) -> torch.Tensor:
         """[batch, samples] -> bool [batch, frame]: true where every sample is the recording's."""
         lengths = attention_mask.sum(-1)
-        for kernel, stride in self.convolutions:
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="trunc") + 1
-        return torch.arange(frames, device=lengths.device)[None] < lengths[:, None]
+        # One past the last sample of each frame: no division, which ONNX would do in float32.
+        ends = torch.arange(frames, device=lengths.device) * self.step + self.field
+        return ends[None] <= lengths[:, None]
 
 
 class MaskedWavLm(nn.Module):
@@ -103,7 +103,7 @@ def ctc_graph(checkpoint: Checkpoint, spec: CtcSpeechSpec) -> Graph:
     model.set_attn_implementation("eager")
     fold_weight_norms(model)
     field = receptive_field(spec.conv_kernels, spec.conv_strides)
-    step = int(np.prod(spec.conv_strides))
+    step = math.prod(spec.conv_strides)
 
     def feeds(sizes: Sizes, rng: np.random.Generator) -> dict[str, Array]:
         batch, samples = sizes["batch"], sizes["samples"]

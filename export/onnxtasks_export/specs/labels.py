@@ -1,9 +1,10 @@
-"""Class names from a model's config."""
+"""Class names and score function from a model's config."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from onnxtasks.errors import ExportError
+from onnxtasks.ops.labels import Function
 
 
 def ordered_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -16,3 +17,12 @@ def ordered_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     if sorted(names) != list(range(len(names))):
         raise ExportError(f"id2label of the checkpoint has gaps: {sorted(names)}")
     return tuple(names[index] for index in range(len(names)))
+
+
+def score_function(problem_type: str | None, labels: int) -> Function:
+    """What transformers 5.23's text and image classification pipelines apply by default."""
+    if problem_type == "regression":
+        return "none"
+    if problem_type == "multi_label_classification" or labels == 1:
+        return "sigmoid"
+    return "softmax"

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnxtasks.ops.labels import Function
 from onnxtasks.tasks.text_classification import TextClassificationSpec
-from onnxtasks_export.specs.labels import ordered_labels
+from onnxtasks_export.specs.labels import ordered_labels, score_function
 from onnxtasks_export.specs.text import text_spec
 
 
@@ -19,12 +18,3 @@ def spec(
         labels=labels,
         function=score_function(config.get("problem_type"), len(labels)),
     )
-
-
-def score_function(problem_type: str | None, labels: int) -> Function:
-    """The function that transformers 5.23's TextClassificationPipeline applies by default."""
-    if problem_type == "regression":
-        return "none"
-    if problem_type == "multi_label_classification" or labels == 1:
-        return "sigmoid"
-    return "softmax"

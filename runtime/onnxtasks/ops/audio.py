@@ -190,9 +190,10 @@ def _opened(item: str | Path | bytes) -> Iterator[Any]:
         with soundfile.SoundFile(_source(item, name)) as sound:
             yield sound
     except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(" .")
         raise InputError(
-            f"{name} cannot be read as sound: {error.error_string} It is damaged, or not one of "
-            "WAV, FLAC, OGG, MP3"
+            f"{name} cannot be read as sound ({reason}): it is damaged, or not one of WAV, FLAC, "
+            "OGG, MP3"
         ) from None
 
 

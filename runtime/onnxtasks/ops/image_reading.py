@@ -69,7 +69,9 @@ def image_size(item: ImageLike, max_pixels: int = MAX_PIXELS) -> tuple[int, int]
         return int(item.shape[0]), int(item.shape[1])
     with _header(item, max_pixels) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        # Pillow's TIFF plugin gives the upright size, and turns the pixels itself when it loads.
+        sideways = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+        return (width, height) if sideways else (height, width)
 
 
 @contextmanager
@@ -89,11 +91,10 @@ def _header(item: ImageLike, max_pixels: int) -> Iterator[Image.Image]:
                 yield image
     except (InputError, MemoryError):
         raise
-    except Image.DecompressionBombError:  # some plugins check by themselves while they open
-        raise InputError(f"{name} is larger than the {max_pixels} pixels allowed") from None
     except Exception as error:  # Pillow's plugins raise almost any type on damaged data
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{name} cannot be read as an image, is it damaged? {reason}") from error
+        # An OSError's text repeats the path, which may be long.
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{name} cannot be read as an image: {reason}") from error
 
 
 def _describe(item: object) -> str:

@@ -1,0 +1,69 @@
+# Needs Python >= 3.11 with venv, and nothing else: every target sets up what it uses.
+#
+# PYTHON       the interpreter that makes .venv
+# TORCH_ARGS   extra arguments for installing torch, for example the option that names PyTorch's own
+#              index of CPU builds (README, "The CPU build of torch")
+
+PYTHON ?= python3
+TORCH_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-benchmarks
+
+.PHONY: demo test check lint types wheel parity support bench bench-full format clean
+
+## demo: export the example checkpoints, check them against the originals, answer real inputs
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py
+
+## test: the whole test suite
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+## check: what CI runs
+check: lint types wheel test
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+## wheel: build the wheel, install it without torch, run the runtime's tests and three bundles on it
+wheel: $(STAMP)
+	PYTHON="$(BIN)/python" sh .ci/clean_wheel.sh
+
+## parity: the exhaustive comparison with the originals
+parity: $(STAMP)
+	$(BIN)/python -m pytest tests/parity --exhaustive
+
+## support: write the table of supported models from the parity tests that passed
+support: $(STAMP)
+	$(BIN)/python -m pytest tests/parity --write-support
+
+## bench: a short form of the benchmarks, a few minutes
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks
+
+bench-full: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks --full
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .venv-* build dist bundles bench-out
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH_ARGS) torch
+	$(PIP) --editable '.[cpu,cli,export]' --group dev
+	touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	$(PIP) --group benchmarks
+	touch $@

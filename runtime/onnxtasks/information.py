@@ -1,0 +1,99 @@
+"""What a bundle holds, told from its manifest and `parity.json` alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxtasks.bundle import Bundle, read_manifest
+from onnxtasks.parity import PARITY, VariantParity, read_parity
+
+SHOWN = 5  # entries of a long list of settings that a person gets to see
+
+
+@dataclass(frozen=True, slots=True)
+class VariantInfo:
+    """One variant of a bundle."""
+
+    device: str
+    precision: str
+    bytes: int
+    """Its graphs and weights on disk."""
+    default: bool
+    """Whether its device uses it where no variant is named."""
+    parity: VariantParity | None
+    """How it compared with the original; None where the bundle does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleInfo:
+    """A bundle in readable form."""
+
+    folder: str
+    task: str
+    architecture: str
+    bytes: int
+    """All its files but the manifest."""
+    labels: int | None
+    """How many classes it knows; None for a task without labels."""
+    variants: dict[str, VariantInfo]
+    source: dict[str, str]
+    spec: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The spec as lines: names joined by dots, long lists shortened."""
+        return dict(_flat(self.spec, ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        made: dict[str, Any] = msgspec.to_builtins(self)
+        return made
+
+
+def describe_bundle(folder: str | Path) -> BundleInfo:
+    """Read a bundle's manifest and parity; no other file is opened.
+
+    Raises:
+        BundleError: Not a bundle, or a manifest or parity that cannot be read.
+    """
+    bundle = Bundle(Path(folder), read_manifest(Path(folder)))
+    manifest = bundle.manifest
+    parity = read_parity(bundle).variants if PARITY in manifest.files else {}
+    labels = manifest.spec.get("labels")
+    return BundleInfo(
+        folder=str(folder),
+        task=manifest.task,
+        architecture=manifest.architecture,
+        bytes=sum(record.bytes for record in manifest.files.values()),
+        labels=len(labels) if isinstance(labels, list) else None,
+        variants={
+            name: VariantInfo(
+                device=variant.device,
+                precision=variant.precision,
+                bytes=sum(
+                    record.bytes
+                    for file, record in manifest.files.items()
+                    if file.startswith(f"graphs/{name}.")
+                ),
+                default=name in manifest.default_variant.values(),
+                parity=parity.get(name),
+            )
+            for name, variant in sorted(manifest.variants.items())
+        },
+        source=manifest.source,
+        spec=manifest.spec,
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            rest = f", … ({len(value)})" if len(value) > SHOWN else ""
+            yield prefix + name, ", ".join(map(str, value[:SHOWN])) + rest
+        else:
+            yield prefix + name, str(value)

@@ -1,0 +1,158 @@
+"""Sessions of the real engine: strict devices, clear errors, threads, forks, no telemetry."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import onnxtasks
+from onnxtasks.bundle import Bundle
+from onnxtasks.devices import CPU, Device, resolve
+from onnxtasks.errors import BundleError, DeviceError, GraphError
+from onnxtasks.session import OrtSession, open_sessions
+from tests.runtime.tiny_graph import tiny_bundle, tiny_graph
+
+X = np.array([1, -2], np.float32)
+
+
+@pytest.fixture
+def session(tmp_path):
+    return OrtSession(tiny_graph(tmp_path / "tiny.onnx"), resolve("cpu", [CPU]), threads=1)
+
+
+def test_a_run_gives_named_outputs(session):
+    assert session.run({"x": X})["y"].tolist() == [2, -4]
+    assert (session.inputs, session.outputs) == ({"x": "float['n']"}, {"y": "float['n']"})
+
+
+def test_wrong_feeds_are_listed_next_to_what_is_wanted(session):
+    with pytest.raises(GraphError) as caught:
+        session.run({"x": X.astype(np.float64), "z": np.zeros((2, 3), np.int64)})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "tiny.onnx refused its inputs:"
+    assert lines[1].strip() == "x: wants float['n'], given float64[2]"
+    assert lines[2].strip() == "z: wants nothing, given int64[2, 3]"
+    with pytest.raises(GraphError, match="x: wants float.*, given nothing"):
+        session.run({})
+
+
+def test_a_closed_session_says_so(session):
+    session.close()
+    session.close()
+    with pytest.raises(GraphError, match="the session is closed; load the bundle again"):
+        session.run({"x": X})
+
+
+def test_many_threads_share_a_session(session):
+    def ask(value):
+        return session.run({"x": np.full(3, value, np.float32)})["y"].tolist()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(200)))
+    assert answers == [[2.0 * value] * 3 for value in range(200)]
+
+
+def test_a_file_the_engine_cannot_load(tmp_path):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"\x08\x08")
+    with pytest.raises(BundleError, match=r"bad\.onnx: ONNX Runtime cannot load it"):
+        OrtSession(path, resolve("cpu", [CPU]), threads=1)
+
+
+def test_a_provider_that_did_not_start_is_an_error(tmp_path):
+    path = tiny_graph(tmp_path / "tiny.onnx")
+    device = Device("cuda", "cuda", ((CPU, {}),), ("CUDAExecutionProvider",))
+    with pytest.raises(DeviceError, match="CUDAExecutionProvider did not start"):
+        OrtSession(path, device, threads=1)
+
+
+def _child(session, queue):
+    try:
+        session.run({"x": X})
+    except DeviceError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_a_fork_is_told_instead_of_hanging(session):
+    session.run({"x": X})
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(session, queue))
+    child.start()
+    message = queue.get(timeout=20)
+    child.join(timeout=20)
+    assert "load the bundle after the fork" in message
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return tiny_bundle(tmp_path / "bundle", {"cpu-fp32": 2.0, "cpu-int8": 3.0, "cuda-fp16": 2.0})
+
+
+def test_a_variant_is_chosen_by_name_or_by_default(bundle):
+    opened = Bundle.open(bundle)
+    assert open_sessions(opened).variant == "cpu-fp32"
+    named = open_sessions(opened, variant="cpu-int8", threads=1)
+    assert (named.threads, named.by_role["model"].run({"x": X})["y"].tolist()) == (1, [3, -6])
+    with pytest.raises(BundleError, match="no variant 'cpu-w8'; it has: cpu-fp32, cpu-int8, cuda"):
+        open_sessions(opened, variant="cpu-w8")
+    with pytest.raises(DeviceError, match="threads is 0"):
+        open_sessions(opened, threads=0)
+
+
+def test_a_gpu_bundle_without_a_gpu_is_a_device_error(bundle):
+    with pytest.raises(DeviceError, match="needs CUDAExecutionProvider; installed engines"):
+        onnxtasks.load(bundle, device="cuda")
+    with pytest.raises(DeviceError, match="'cuda-fp16' is for cuda, not for device 'cpu'"):
+        onnxtasks.load(bundle, variant="cuda-fp16")
+
+
+def test_a_bundle_for_a_gpu_only_has_nothing_for_a_cpu(tmp_path):
+    bundle = Bundle.open(tiny_bundle(tmp_path / "gpu", {"cuda-fp16": 2.0}))
+    with pytest.raises(DeviceError, match="no variant for device 'cpu'; it has: cuda-fp16"):
+        open_sessions(bundle)
+
+
+TELEMETRY = """
+import json, os, sys, time
+audited = []
+sys.addaudithook(lambda event, _: audited.append(event) if event.startswith("socket.") else None)
+import numpy as np
+from onnxtasks.bundle import Bundle
+from onnxtasks.session import open_sessions
+
+session = open_sessions(Bundle.open(sys.argv[1]), threads=1).by_role["model"]
+session.run({"x": np.zeros(2, np.float32)})
+time.sleep(1)  # a sender would work in the background
+links = []
+for fd in os.listdir("/proc/self/fd"):
+    try:
+        links.append(os.readlink(f"/proc/self/fd/{fd}"))
+    except OSError:  # the listing's own descriptor is closed by now
+        continue
+print(json.dumps({
+    "off": os.environ["ORT_DISABLE_TELEMETRY"],
+    "sockets": [link for link in links if link.startswith("socket:")] + audited,
+    "files": [os.path.join(at, name) for at, _, names in os.walk(os.environ["HOME"]) for name in names],
+}))
+"""
+
+
+def test_a_run_opens_no_socket_and_writes_no_telemetry_file(bundle, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(TELEMETRY), str(bundle)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(home), "TMPDIR": str(home), "ORT_DISABLE_TELEMETRY": "0"},
+        check=True,
+    )
+    assert json.loads(result.stdout) == {"off": "1", "sockets": [], "files": []}
