@@ -1,9 +1,5 @@
 """Module -> ONNX file: the only caller of the exporter."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ from onnxtasks.errors import ExportError
 from onnxtasks.session import Array, OrtSession, Outputs
 from onnxtasks_export.graphs.base import Axes, Graph
 from onnxtasks_export.passes import AFTER_CAPTURE, run_passes
+from onnxtasks_export.quiet import quiet
 
 # 20 has Gelu as one operator, which ONNX Runtime fuses with its bias; from 23 on the standard
 # Attention operator appears, which its contrib fusions do not know.
@@ -38,7 +35,7 @@ def capture(graph: Graph, path: Path) -> None:
     feeds = graph.feeds(graph.sizes[0], rng)
     arguments = tuple(torch.from_numpy(feeds[name]) for name in graph.inputs)
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 graph.module,
                 arguments,
@@ -105,17 +102,3 @@ def module_outputs(graph: Graph, feeds: dict[str, Array]) -> Outputs:
 
 def _dynamic(axes: Axes) -> dict[int, str]:
     return {index: axis for index, axis in enumerate(axes) if isinstance(axis, str)}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter speaks of its own internals (absent torchvision, deprecations inside torch)."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

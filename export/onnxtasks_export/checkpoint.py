@@ -1,7 +1,6 @@
 """A checkpoint on disk or on the hub -> task, model and processors."""
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import torch
 import transformers
 
 from onnxtasks.errors import ExportError, UnsupportedModelError
+from onnxtasks_export.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load_model(source: str, auto_class: str) -> Any:
         ExportError: It cannot be loaded, has no safetensors, or lacks the weights of its head.
     """
     loader = getattr(transformers, auto_class)
-    with _refusals(source), _silent():
+    with _refusals(source), quiet():
         model, info = loader.from_pretrained(
             source,
             trust_remote_code=False,
@@ -150,15 +150,3 @@ def _refusals(source: str) -> Iterator[None]:
         if isinstance(error, ValueError) and "model type" in str(error):
             raise UnsupportedModelError(f"{source}: {first}") from error
         raise ExportError(f"{source} cannot be loaded: {first}") from error
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep the loading report quiet: what it warns of is raised here."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

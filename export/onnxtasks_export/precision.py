@@ -11,6 +11,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxtasks.errors import ExportError
 from onnxtasks_export.capture import save
 from onnxtasks_export.passes import AFTER_CAPTURE, BEFORE_QUANTISING, run_passes
+from onnxtasks_export.quiet import quiet
 
 # Convolutions stay fp32: ConvInteger is slow or missing.
 QUANTISED = ["MatMul"]
@@ -38,15 +39,16 @@ def to_int8(source: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         split, quantised = Path(folder) / "split.onnx", Path(folder) / "quantised.onnx"
         save(model, split)
-        quantize_dynamic(
-            split,
-            quantised,
-            op_types_to_quantize=QUANTISED,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            use_external_data_format=True,
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        )
+        with quiet():
+            quantize_dynamic(
+                split,
+                quantised,
+                op_types_to_quantize=QUANTISED,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                use_external_data_format=True,
+                extra_options={"DefaultTensorType": TensorProto.FLOAT},
+            )
         optimised = _optimised(quantised, Path(folder) / "optimised.onnx")
         save(optimised, target)
     if not count(ir.load(target), "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat"):

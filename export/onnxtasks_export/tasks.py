@@ -26,7 +26,7 @@ from onnxtasks_export.originals import speech_recognition as original_speech_rec
 from onnxtasks_export.originals import text_classification as original_text_classification
 from onnxtasks_export.originals.base import Comparison
 from onnxtasks_export.originals.image_processor import pil_image_processor
-from onnxtasks_export.specs import image_classification, speech_recognition, text_classification
+from onnxtasks_export.specs import image_classification, text_classification
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,15 @@ def _image_spec(checkpoint: Checkpoint) -> msgspec.Struct:
     return image_classification.spec(processor, checkpoint.config.to_dict())
 
 
-def _speech_spec(checkpoint: Checkpoint) -> msgspec.Struct:
-    config = checkpoint.config
-    return speech_recognition.spec(
-        checkpoint.processors["feature_extractor"].to_dict(),
-        speech_recognition.tokenizer_settings(
-            checkpoint.processors["tokenizer"], config.vocab_size
-        ),
-        config.to_dict(),
-    )
-
-
 EXPORTS: dict[str, TaskExport] = {
     "automatic-speech-recognition": TaskExport(
         auto_class="AutoModelForCTC",
-        families={"wav2vec2": True},
+        families={"hubert": False, "wav2vec2": True, "wavlm": False},
         processors={
             "feature_extractor": load_feature_extractor,
             "tokenizer": load_tokenizer,
         },
-        spec=_speech_spec,
+        spec=original_speech_recognition.spec_of,
         graphs=lambda checkpoint, spec: {"model": ctc_graph(checkpoint, spec)},
         comparison=original_speech_recognition.comparison,
     ),

@@ -18,6 +18,7 @@ from onnxtasks.verification import replay
 from onnxtasks_export.capture import module_outputs
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.originals.base import Answer, Comparison
+from onnxtasks_export.quiet import quiet
 
 SCORE_TOLERANCE = 1e-4
 """Largest difference of a score at fp32."""
@@ -63,8 +64,7 @@ def ask_original(comparison: Comparison, graph: Graph, samples: Sequence[Any]) -
     """
     rng = np.random.default_rng(SEED)
     items = (*comparison.samples(rng), *samples)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncationWarning)
+    with quiet():
         answers = tuple(comparison.original(item) for item in items)
     # The captured sizes and one more: enough to re-check a machine, and small.
     feeds = [graph.feeds(sizes, rng) for sizes in graph.sizes[:2]]

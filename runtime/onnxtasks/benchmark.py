@@ -123,7 +123,7 @@ def measure(
     """Load the tasks, warm them up and measure them in turns.
 
     Args:
-        load: Variant -> what loads its task. The tasks are closed at the end.
+        load: Any name, such as the variant -> what loads its task. The tasks are closed at the end.
         item: The input; None takes the task's example.
         batch: How many times the input is given to one call.
         runs: Most calls of each task.
@@ -152,7 +152,7 @@ def measure(
         calls = {name: _call(task, items[name]) for name, task in tasks.items()}
         samples = in_turns(calls, runs=runs, seconds=seconds)
         return [
-            _summary(name, task, batch, loads[name], firsts[name], samples[name])
+            _summary(task, batch, loads[name], firsts[name], samples[name])
             for name, task in tasks.items()
         ]
     finally:
@@ -165,7 +165,6 @@ def _call(task: Task[Any, Any], items: Sequence[Any]) -> Callable[[], Sample]:
 
 
 def _summary(
-    name: str,
     task: Task[Any, Any],
     batch: int,
     load_seconds: float,
@@ -176,7 +175,7 @@ def _summary(
     total = spread([sample.total for sample in samples])
     stages = dict.fromkeys(stage for sample in samples for stage in sample.stages)
     return Measurement(
-        variant=name,
+        variant=about.variant,
         device=about.device,
         threads=about.threads,
         batch=batch,

@@ -96,4 +96,4 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]
             rest = f", … ({len(value)})" if len(value) > SHOWN else ""
             yield prefix + name, ", ".join(map(str, value[:SHOWN])) + rest
         else:
-            yield prefix + name, str(value)
+            yield prefix + name, repr(value) if value == " " else str(value)

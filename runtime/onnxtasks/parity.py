@@ -23,10 +23,10 @@ class VariantParity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Share of them that say the same, 0..1."""
     max_difference: float
     """Largest difference between two scores."""
-    mean_difference: float
-    """Mean difference between two scores."""
+    divergence: float
+    """Largest share of probability that moved in one answer, 0..1."""
     tolerance: float
-    """What the export allowed for `max_difference`."""
+    """What the export allowed: for `max_difference` at fp32, else for `divergence`."""
     reference_difference: float
     """Largest difference between a graph's outputs and those of `reference.npz`."""
     reference_tolerance: float
@@ -48,7 +48,7 @@ class VariantParity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise ValueError(f"compared is {self.compared!r}; it is a count")
         for name in (
             "max_difference",
-            "mean_difference",
+            "divergence",
             "tolerance",
             "reference_difference",
             "reference_tolerance",

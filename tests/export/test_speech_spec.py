@@ -1,6 +1,7 @@
 """Checkpoints of CTC models: their settings, their graphs, their comparison."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,15 @@ MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "wavlm group": (WavLMConfig, WavLMForCTC, GROUP),
     "wavlm layer": (WavLMConfig, WavLMForCTC, LAYER),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small are slower with more: their threads wait for busy cores."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
 
 
 @pytest.fixture

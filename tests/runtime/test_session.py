@@ -140,7 +140,7 @@ for fd in os.listdir("/proc/self/fd"):
 print(json.dumps({
     "off": os.environ["ORT_DISABLE_TELEMETRY"],
     "sockets": [link for link in links if link.startswith("socket:")] + audited,
-    "files": [os.path.join(at, name) for at, _, names in os.walk(os.environ["HOME"]) for name in names],
+    "files": [name for _, _, names in os.walk(os.environ["HOME"]) for name in names],
 }))
 """
 

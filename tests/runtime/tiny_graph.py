@@ -74,7 +74,7 @@ def tiny_bundle(
         compared=64,
         same=1.0,
         max_difference=2e-6,
-        mean_difference=5e-7,
+        divergence=5e-7,
         tolerance=1e-4,
         reference_difference=1e-6,
         reference_tolerance=tolerance,

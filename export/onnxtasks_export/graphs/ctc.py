@@ -13,6 +13,7 @@ from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.ops.ctc import receptive_field
 from onnxtasks.session import Array
 from onnxtasks.tasks.speech_recognition import CtcSpeechSpec
+from onnxtasks_export.attention import PLAIN
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Axes, Graph, Sizes
 
@@ -100,7 +101,8 @@ def ctc_graph(checkpoint: Checkpoint, spec: CtcSpeechSpec) -> Graph:
     if kind not in ARCHITECTURES:
         raise UnsupportedModelError(f"no CTC graph for {kind}; supported: {ARCHITECTURES}")
     model = copy.deepcopy(checkpoint.model).eval()
-    model.set_attn_implementation("eager")
+    if kind != "WavLMForCTC":  # its attention has a position bias of its own
+        model.set_attn_implementation(PLAIN)
     fold_weight_norms(model)
     field = receptive_field(spec.conv_kernels, spec.conv_strides)
     step = math.prod(spec.conv_strides)

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from onnxtasks.cli import options
 from onnxtasks.cli.inputs import READS, read_samples
-from onnxtasks.cli.output import fail, plain_warnings, print_json, refuse
+from onnxtasks.cli.output import fail, plain_warnings, print_json, refuse, visible
 from onnxtasks.cli.run import run, task_of
 from onnxtasks.cli.tables import show_findings, show_measurements, show_parity, size
 from onnxtasks.errors import OnnxTasksError
@@ -132,7 +132,7 @@ def info(bundle: options.BundleFolder, as_json: options.Json = False) -> None:
     for title, rows in (("source", about.source), ("settings", about.settings)):
         typer.echo(f"{title}")
         for name, value in rows.items():
-            typer.echo(f"  {name}: {value}")
+            typer.echo(visible(f"  {name}: {value or '-'}"))
     typer.echo()
     show_parity(
         {

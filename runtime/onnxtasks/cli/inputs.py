@@ -58,9 +58,9 @@ def read_texts(values: Iterable[str], *, pairs: bool, second: str | None) -> Ite
         if pairs:
             yield _pair(value)
         elif second is not None:
-            yield Named([_printable(value), _printable(second)], (value, second))
+            yield Named([printable(value), printable(second)], (value, second))
         else:
-            yield Named(_printable(value), value)
+            yield Named(printable(value), value)
 
 
 def read_files(values: Iterable[str], suffixes: frozenset[str]) -> Iterator[Named]:
@@ -78,12 +78,12 @@ def read_files(values: Iterable[str], suffixes: frozenset[str]) -> Iterator[Name
         for path in found:
             exists = path.is_file()
             error = None if exists else InputError("no such file; check the path")
-            yield Named(_printable(str(path)), path, error)
+            yield Named(printable(str(path)), path, error)
         if not found:
             what = "no file in it ends in " + ", ".join(sorted(suffixes))
             if not Path(value).is_dir():
                 what = "nothing matches"
-            yield Named(_printable(value), None, InputError(what))
+            yield Named(printable(value), None, InputError(what))
 
 
 def read_samples(source: str, *, pairs: bool) -> list[Any]:
@@ -160,11 +160,11 @@ def _pair(value: str) -> Named:
     except (ValueError, RecursionError):
         pair = None
     if isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair):
-        return Named([_printable(text) for text in pair], tuple(pair))
+        return Named([printable(text) for text in pair], tuple(pair))
     error = InputError('not a pair; with --pairs an input is a JSON array: ["first", "second"]')
-    return Named(_printable(value), None, error)
+    return Named(printable(value), None, error)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without lone surrogates, which cannot be written."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -69,7 +69,11 @@ Samples = Annotated[
     ),
 ]
 MaxDivergence = Annotated[
-    float | None, Option(min=0, help="Largest difference of a score that is let through.")
+    float | None,
+    Option(
+        help="Largest share of an answer's probability, 0 to 1, that may move in a variant that is "
+        "not exact; 0.1 if not given."
+    ),
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace the bundle that is there.")]
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any, Literal, NoReturn, TextIO
 
 import msgspec
-import numpy as np
 import typer
 
+from onnxtasks.cli.inputs import printable
 from onnxtasks.errors import OnnxTasksError, TruncationWarning
 
 Form = Literal["lines", "json", "jsonl"]
@@ -82,7 +82,8 @@ ROWS: dict[str, Callable[[Any, bool], list[Row]]] = {
 def rows_of(result: Any, words: bool) -> list[Row]:
     """The rows of a result, which is one value or a list of them."""
     found = result if isinstance(result, list) else [result]
-    return [row for value in found for row in ROWS[type(value).__name__](value, words)]
+    rows = [row for value in found for row in ROWS[type(value).__name__](value, words)]
+    return [tuple(map(visible, row)) for row in rows]
 
 
 class Results:
@@ -95,6 +96,10 @@ class Results:
         self._width = 0
         self._rows: list[dict[str, Any]] = []
 
+    def expect(self, labels: Sequence[str]) -> None:
+        """Align the next answers behind the longest of their inputs."""
+        self._width = max((width(shorten(label)) for label in labels), default=0)
+
     def add(self, name: str | list[str], label: str, answer: Any) -> None:
         """Print one answer, or an error in its place.
 
@@ -105,8 +110,8 @@ class Results:
         """
         if isinstance(answer, OnnxTasksError):
             self.failed = True
-            fail(f"{shorten(label)}: {answer}")
-            row: dict[str, Any] = {"input": name, "error": str(answer)}
+            fail(f"{shorten(label) or repr(label)}: {answer}")
+            row: dict[str, Any] = {"input": name, "error": printable(str(answer))}
         else:
             row = {"input": name, "result": as_data(answer)} if self.form != "lines" else {}
         if self.form == "jsonl":
@@ -123,7 +128,6 @@ class Results:
 
     def _print(self, label: str, rows: Sequence[Row]) -> None:
         if len(rows) == 1 and not self.words:
-            self._width = max(self._width, width(label))
             typer.echo("  ".join([padded(label, self._width), *rows[0]]))
             return
         typer.echo(label)
@@ -144,7 +148,7 @@ def encode(value: Any) -> bytes:
     """JSON in UTF-8; arrays become lists."""
 
     def plain(found: Any) -> Any:
-        if isinstance(found, np.ndarray | np.generic):
+        if hasattr(found, "tolist"):  # NumPy's, which is not imported for that
             return found.tolist()
         raise NotImplementedError(f"{type(found).__name__} has no form in JSON")
 
@@ -156,10 +160,14 @@ def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(encode(value), indent=2))
 
 
+def visible(text: str) -> str:
+    """One line; what could steer a terminal becomes a space."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def shorten(text: str, limit: int = NAME_WIDTH) -> str:
-    """One line of at most `limit` columns; what could steer a terminal becomes a space."""
-    clean = "".join(character if character.isprintable() else " " for character in text)
-    clean = " ".join(clean.split())
+    """One line of at most `limit` columns."""
+    clean = " ".join(visible(text).split())
     if width(clean) <= limit:
         return clean
     kept = ""

@@ -1,9 +1,10 @@
 """`onnxtasks run`: inputs -> answers, as they come."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import typer
 
@@ -73,26 +74,23 @@ def run(
         stack.enter_context(task)
         stack.enter_context(plain_warnings())
         kept = {name: value for name, value in chosen.items() if value is not None}
-        for one, answer in answers(task, named, 1 if live else WINDOW, budget, kept):
-            results.add(one.name, one.label, answer)
+        for batch in windows(named, 1 if live else WINDOW):
+            results.expect([one.label for one in batch])
+            for one, answer in answers(task, batch, budget, kept):
+                results.add(one.name, one.label, answer)
     results.close()
     if results.failed:
         raise typer.Exit(1)
 
 
 def answers(
-    task: Any,
-    named: Iterable[Named],
-    window: int,
-    budget: float | None,
-    chosen: dict[str, Any],
+    task: Any, batch: Sequence[Named], budget: float | None, chosen: dict[str, Any]
 ) -> Iterator[tuple[Named, Any]]:
-    """Each input with its answer or error, in order, a window at a time."""
-    for batch in windows(named, window):
-        items = [one.item for one in batch if one.error is None]
-        found = task.map(items, window=window, budget=budget, errors="return", **chosen)
-        for one in batch:
-            yield one, one.error if one.error is not None else next(found)
+    """Each input with its answer or error, in order."""
+    items = [one.item for one in batch if one.error is None]
+    found = task.map(items, window=WINDOW, budget=budget, errors="return", **chosen)
+    for one in batch:
+        yield one, one.error if one.error is not None else next(found)
 
 
 def task_of(bundle: Path) -> str:
@@ -124,6 +122,11 @@ def refuse_untaken(task: str, given: Sequence[str]) -> None:
             refuse(f"{name} is for {' and '.join(TAKES[name])}; this bundle is for {task}")
 
 
+def standard_input() -> BinaryIO:
+    """The bytes of stdin."""
+    return sys.stdin.buffer
+
+
 def _source(
     inputs: Sequence[str] | None, file: Path | None, stack: ExitStack
 ) -> tuple[Iterator[str], bool]:
@@ -133,7 +136,7 @@ def _source(
             return lines(stack.enter_context(file.open("rb"))), False
         except OSError as error:
             refuse(f"--file: {error}")
-    stdin = typer.get_binary_stream("stdin")
+    stdin = standard_input()
     if not inputs and stdin.isatty():
         refuse("nothing to answer; give INPUTS, --file, or lines through a pipe")
     wanted = inputs or ["-"]

@@ -1,6 +1,8 @@
 """The tables of `export`, `info`, `doctor` and `bench`."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,56 +13,66 @@ if TYPE_CHECKING:  # only names of types; what they import is slow
     from onnxtasks.doctor import Finding
     from onnxtasks.parity import VariantParity
 
+INDENT = 10  # columns of a section's name
+
 
 def show_parity(rows: Mapping[str, "tuple[int, VariantParity | None]"]) -> None:
     """Print variants with their bytes on disk, and how they compared with the original."""
-    header = ("variant", "size", "compared", "same", "largest diff.", "mean diff.", "tolerance")
+    header = ("variant", "size", "compared", "same", "max diff.", "divergence", "tolerance")
     cells = []
     for name, (count, found) in rows.items():
         numbers = ["-"] * 5
         if found is not None:
             numbers = [str(found.compared), f"{found.same:.2%}", f"{found.max_difference:.2g}"]
-            numbers += [f"{found.mean_difference:.2g}", f"{found.tolerance:.2g}"]
+            numbers += [f"{found.divergence:.2g}", f"{found.tolerance:.2g}"]
         cells.append([name, size(count), *numbers])
     table(header, cells)
 
 
 def show_measurements(rows: Sequence["Measurement"], peak: int | None) -> None:
-    """Print what was measured; times in milliseconds."""
-    stages = list(dict.fromkeys(stage for row in rows for stage in row.stages))
-    header = ["variant", "median ms", "p95", "p99", *stages, "outside run", "items/s"]
-    header += ["load", "first", "calls"]
+    """Print what was measured, a column for each variant; a stage's time is its median."""
+    stages = dict.fromkeys(stage for row in rows for stage in row.stages)
     cells = [
-        [
-            row.variant,
-            *(_ms(value) for value in (row.total.median, row.total.p95, row.total.p99)),
-            *(_ms(row.stages[stage].median) if stage in row.stages else "-" for stage in stages),
-            f"{row.outside_share:.0%}",
-            f"{row.items_per_second:.1f}",
-            *(_ms(value) for value in (row.load_seconds, row.first_seconds)),
-            str(row.calls),
-        ]
-        for row in rows
+        ["median", *(_ms(row.total.median) for row in rows)],
+        ["p95", *(_ms(row.total.p95) for row in rows)],
+        ["p99", *(_ms(row.total.p99) for row in rows)],
+        *(
+            [f"  {stage}", *(_ms(row.stages[stage].median) for row in rows)]
+            for stage in stages
+            if all(stage in row.stages for row in rows)
+        ),
+        ["outside the run", *(f"{row.outside_share:.1%}" for row in rows)],
+        ["inputs a second", *(f"{row.items_per_second:.1f}" for row in rows)],
+        ["load", *(_ms(row.load_seconds) for row in rows)],
+        ["first answer", *(_ms(row.first_seconds) for row in rows)],
+        ["calls", *(str(row.calls) for row in rows)],
     ]
-    table(header, cells)
+    table(["", *(row.variant for row in rows)], cells)
     about = rows[0]
-    memory = "" if peak is None else f"; peak memory of the process {size(peak)}"
-    typer.echo(
-        f"\n{about.device}, {about.threads} threads, {about.batch} input(s) a call{memory}; "
-        "the stages and the share outside the graph's run are medians"
-    )
+    typer.echo(f"\n{about.device}, threads {about.threads}, inputs of one call {about.batch}")
+    if peak is not None:
+        typer.echo(f"peak memory of the process {size(peak)}")
 
 
 def show_findings(findings: Iterable["Finding"]) -> None:
     """Print what is known of a machine, section by section; advice is marked."""
     colours = {"note": "cyan", "warning": "yellow", "error": "red"}
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
     section = ""
     for finding in findings:
-        mark = ""
-        if finding.level in colours:
-            mark = typer.style(f"{finding.level}:", fg=colours[finding.level]) + " "
+        advice = f"{finding.level}: " if finding.level in colours else ""
         title = finding.section if finding.section != section else ""
-        typer.echo(f"{title:<10}{mark}{finding.text}")
+        lines = textwrap.wrap(
+            advice + finding.text,
+            columns,
+            initial_indent=f"{title:<{INDENT}}",
+            subsequent_indent=" " * INDENT,
+            break_long_words=False,
+        )
+        if advice:  # styled once the lines are cut: its colour codes have no width
+            styled = typer.style(advice.strip(), fg=colours[finding.level])
+            lines[0] = lines[0].replace(advice.strip(), styled, 1)
+        typer.echo("\n".join(lines))
         section = finding.section
 
 
@@ -90,4 +102,4 @@ def size(count: int) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.2f}"
+    return f"{seconds * 1000:.2f} ms"

@@ -19,7 +19,8 @@ RATE = 8000
 
 
 def tone(samples=RATE, rate=RATE) -> Float:
-    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate)).astype(np.float32)
+    values: Float = (0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate)).astype(np.float32)
+    return values
 
 
 def sound_bytes(samples, rate=RATE, kind="WAV", subtype=None) -> bytes:

@@ -1,6 +1,7 @@
 """The speech task on a session that makes one symbol of every two samples."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from onnxtasks.bundle import Bundle, Manifest
 from onnxtasks.errors import InputError
 from onnxtasks.ops.audio import AudioLike, AudioSpec
 from onnxtasks.ops.ctc import CtcSpec
+from onnxtasks.ops.scores import Float
 from onnxtasks.session import Feeds, Outputs
 from onnxtasks.tasks.speech_recognition import (
     CtcSpeechSpec,
@@ -55,7 +58,7 @@ class FakeSession:
         return {"logits": logits}
 
 
-def recording(ids, extra=0) -> AudioLike:
+def recording(ids, extra=0) -> tuple[Float, int]:
     """Samples at 100 Hz that the fake session hears as these symbols."""
     samples = np.repeat(np.array(ids, np.float32) / 10, 2)
     return np.concatenate([samples, np.zeros(extra, np.float32)]), 100
@@ -106,7 +109,8 @@ def test_with_a_mask_all_lengths_share_a_run_and_padding_is_not_heard():
     assert [transcript.text for transcript in heard] == ["A", "BBA", "A A"]
     assert len(session.feeds) == 1
     values, mask = session.feeds[0]["input_values"], session.feeds[0]["attention_mask"]
-    assert (values.dtype, mask.dtype) == (np.float32, np.int64)
+    assert values.dtype == np.float32
+    assert mask.dtype == np.int64
     assert mask.sum(-1).tolist() == [2, 10, 7]
     assert (values[mask == 0] == -1.0).all()
 
@@ -151,7 +155,7 @@ def test_no_items_run_nothing():
 
 
 def test_map_keeps_the_order_and_returns_errors_in_their_place():
-    items = [recording([2, 1, 2]), "none.wav", recording([3])]
+    items: list[AudioLike] = [recording([2, 1, 2]), "none.wav", recording([3])]
 
     heard = list(SpeechRecognizer(FakeSession(), spec_of()).map(items, errors="return"))
 
@@ -178,9 +182,21 @@ def test_the_example_is_answered_and_the_stages_are_timed():
 
 
 def test_the_spec_survives_the_manifest():
-    spec = spec_of()
+    spec, session = spec_of(), FakeSession()
+    manifest = Manifest(
+        schema_version=1,
+        task=SpeechRecognizer.name,
+        architecture="Wav2Vec2ForCTC",
+        variants={},
+        default_variant={},
+        files={},
+        spec=msgspec.json.decode(msgspec.json.encode(spec)),
+    )
 
-    assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(spec)), CtcSpeechSpec) == spec
+    task = SpeechRecognizer.from_bundle(Bundle(Path("nowhere"), manifest), {"model": session})
+
+    assert task.spec == spec
+    assert task.session is session
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+import itertools
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.results import Plan
+from benchmarks.runner import (
+    Rounds,
+    Sample,
+    Worker,
+    WorkerError,
+    engine_result,
+    environment,
+    run_rounds,
+    run_starts,
+)
+from benchmarks.worker import MIN_CALLS, measure, peak_bytes, serve
+
+FAKE = """
+import sys
+from benchmarks.worker import serve
+def open_call():
+    print("noise", file=sys.stderr)
+    return lambda: {"run": 0.25}
+serve(open_call, sys.stdin, lambda line: print(line, flush=True))
+"""
+DYING = "import sys; sys.exit('no such model')"
+
+
+def fake(code: str = FAKE) -> Callable[[], Worker]:
+    return lambda: Worker([sys.executable, "-c", code], threads=1)
+
+
+def test_measure_counts_all_calls_but_the_first() -> None:
+    calls: list[int] = []
+    ticks = itertools.count()
+
+    def call() -> dict[str, float]:
+        calls.append(1)
+        return {"run": 0.5}
+
+    # The clock is read once before, then at the loop's condition and around each call.
+    samples = measure(call, 10.0, clock=lambda: float(next(ticks)))
+
+    assert samples == [(1.0, {"run": 0.5})] * len(samples)
+    assert len(calls) == len(samples) + 1
+    assert len(samples) == 5  # three without asking the time, then at ticks 7 and 10 of 0 + 10
+
+
+def test_measure_makes_three_calls_however_slow() -> None:
+    ticks = itertools.count(step=100)
+    samples = measure(dict, 0.001, clock=lambda: float(next(ticks)))
+    assert len(samples) == MIN_CALLS
+
+
+def test_serve_speaks_the_protocol() -> None:
+    said: list[str] = []
+    commands = ['{"do": "measure", "seconds": 0.0}\n', '{"do": "stop"}\n', "never read"]
+
+    serve(lambda: lambda: {"run": 0.5}, commands, said.append)
+
+    ready, measured, stopped = map(json.loads, said)
+    assert ready["event"] == "ready"
+    assert ready["open_seconds"] >= 0
+    assert ready["first_seconds"] >= 0
+    assert [stages for _, stages in measured["samples"]] == [{"run": 0.5}] * MIN_CALLS
+    assert stopped["event"] == "stopped"
+    assert stopped["peak_bytes"] >= ready["peak_bytes"] > 2**20
+
+
+def test_peak_memory_grows_with_what_is_held() -> None:
+    before = peak_bytes()
+    held = bytearray(200 * 2**20)
+    held[::4096] = b"x" * len(held[::4096])  # touch every page
+    assert peak_bytes() >= min(before + 2**20, 200 * 2**20)
+
+
+def test_workers_take_turns() -> None:
+    plan = Plan(rounds=2, seconds=0.01, starts=2, threads=1)
+    with fake()() as one, fake()() as two:
+        assert one.ready()["cold_seconds"] > 0
+        two.ready()
+        found = run_rounds({"one": one, "two": two}, plan)
+        assert one.stop() > 2**20
+
+    assert isinstance(found, Rounds)
+    assert [len(rounds) for rounds in found.samples.values()] == [2, 2]
+    assert all(call.stages == {"run": 0.25} for call in found.samples["two"][1])
+    assert found.waiting_share < 0.5
+
+
+def test_fresh_starts() -> None:
+    found = run_starts({"one": fake()}, 2, ["one"])["one"]
+
+    assert len(found.cold_seconds) == len(found.peak_bytes) == 2
+    for cold, opened, first in zip(
+        found.cold_seconds, found.open_seconds, found.first_seconds, strict=True
+    ):
+        assert cold > opened + first
+
+
+def test_a_worker_that_dies_tells_why() -> None:
+    with fake(DYING)() as worker, pytest.raises(WorkerError, match="ended with 1: no such model"):
+        worker.ready()
+
+
+def test_every_library_gets_the_same_threads() -> None:
+    found = environment(3)
+    assert {found[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"3"}
+    assert found["HF_HUB_OFFLINE"] == "1"
+
+
+def test_the_run_stage_is_a_figure_of_its_own() -> None:
+    starts = run_starts({}, 1, [])
+    assert starts == {}
+    rounds = [[Sample(0.3, {"run": 0.2, "preprocess": 0.1})] * 3] * 2
+    with fake()() as worker:
+        worker.ready()
+        worker.stop()
+    fresh = run_starts({"one": fake()}, 1, ["one"])["one"]
+
+    found = engine_result("answer", rounds, fresh, 7, 8)
+
+    assert found.times["answer"].median == 0.3
+    assert found.times["model"].median == 0.2
+    assert found.stages == {"run": 0.2, "preprocess": 0.1}
+    assert (found.steady_peak_bytes, found.disk_bytes) == (7, 8)
+
+
+def test_a_plan_refuses_what_measures_nothing() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Plan(rounds=0, seconds=1.0, starts=1, threads=1)
+    with pytest.raises(ValueError, match="above 0"):
+        Plan(rounds=1, seconds=0.0, starts=1, threads=1)
