@@ -1,6 +1,6 @@
 #!/bin/sh
-# The built wheel in an environment without torch, transformers, onnx or optimum: the runtime's own
-# tests, and bundles of the three example checkpoints loaded and answering. Run by `make wheel`.
+# The built wheel in an environment without torch, transformers, onnx or optimum: what it adds to a
+# disk, the three example bundles answering, and the runtime's own tests. Run by `make wheel`.
 set -eu
 : "${PYTHON:?the interpreter that has the export extra}"
 work=$(mktemp -d)
@@ -9,16 +9,27 @@ pip="--quiet --disable-pip-version-check --constraint constraints.txt"
 
 # Bundles are made with the full environment ...
 "$PYTHON" examples/demo.py --export-only "$work/bundles"
+"$PYTHON" -m pip wheel $pip --no-deps --wheel-dir "$work/dist" .
 
 # ... and answered by the wheel alone.
-"$PYTHON" -m pip wheel $pip --no-deps --wheel-dir "$work/dist" .
 "$PYTHON" -m venv "$work/clean"
-"$work/clean/bin/python" -m pip install $pip "$(ls "$work"/dist/*.whl)[cpu,cli]"
-"$work/clean/bin/python" .ci/check_size.py 200
-"$work/clean/bin/python" -m pip install $pip pytest hypothesis
-cp -r tests/runtime "$work/tests"
-cp -r examples/inputs "$work/inputs"
-cp .ci/check_bundles.py "$work/"
+clean="$work/clean/bin/python"
+wheel=$(ls "$work"/dist/onnxtasks-*.whl)
+before=$(du -sm "$work/clean" | cut -f1)
+"$clean" -m pip install $pip "$wheel[cpu]"
+added=$(($(du -sm "$work/clean" | cut -f1) - before))
+echo "the base install with the cpu extra adds $added MB"
+test "$added" -le 200
+
+mkdir "$work/tests"
+cp -r tests/runtime "$work/tests/"
+cp -r examples/inputs examples/check_bundles.py "$work/"
 cd "$work"
-"$work/clean/bin/python" check_bundles.py bundles inputs
-"$work/clean/bin/python" -m pytest -q --import-mode=importlib -W error -p no:cacheprovider tests
+"$clean" check_bundles.py bundles inputs
+cd "$OLDPWD"
+"$clean" -m pip install $pip "$wheel[cpu,cli]" pytest hypothesis
+cd "$work"
+for name in torch transformers onnx optimum; do
+    if "$clean" -c "import $name" 2>/dev/null; then echo "$name is installed"; exit 1; fi
+done
+"$clean" -m pytest -q --import-mode=importlib -W error -p no:cacheprovider tests

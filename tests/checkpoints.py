@@ -34,7 +34,7 @@ def bert(folder: Path, problem_type: str | None = None, labels: int = 3) -> None
         max_position_embeddings=96,
         num_labels=labels,
         problem_type=problem_type,
-        initializer_range=0.5,
+        initializer_range=0.2,
         **SIZES,
     )
     transformers.BertForSequenceClassification(config).save_pretrained(folder)
@@ -50,7 +50,7 @@ def distilbert(folder: Path) -> None:
         hidden_dim=96,
         max_position_embeddings=96,
         num_labels=4,
-        initializer_range=0.5,
+        initializer_range=0.2,
     )
     transformers.DistilBertForSequenceClassification(config).save_pretrained(folder)
 

@@ -94,7 +94,7 @@ def check_sizes(graph: Graph, path: Path) -> None:
 
 def module_outputs(graph: Graph, feeds: dict[str, Array]) -> Outputs:
     """Run the module itself."""
-    with torch.no_grad():
+    with quiet(), torch.no_grad():
         values = graph.module(*(torch.from_numpy(feeds[name]) for name in graph.inputs))
     tensors = values if isinstance(values, tuple) else (values,)
     return {name: t.numpy() for name, t in zip(graph.outputs, tensors, strict=True)}

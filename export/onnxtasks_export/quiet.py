@@ -1,4 +1,4 @@
-"""The exporter, the quantiser and transformers speak of their own internals; users need not hear."""
+"""What the exporter, the quantiser and transformers say of their own internals stays unheard."""
 
 import logging
 import warnings

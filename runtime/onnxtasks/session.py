@@ -65,6 +65,8 @@ class OrtSession:
             BundleError: ONNX Runtime cannot load the file.
         """
         ort = engine()
+        if device.variants == "cuda":
+            ort.preload_dlls()  # finds CUDA's libraries where they came as pip packages
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -7,7 +7,7 @@ def test_timing_is_the_median_of_the_rounds_medians() -> None:
     found = timing([[1.0, 1.0, 1.0, 1.0, 7.0], [4.0, 3.0, 2.0], [2.0, 2.0]])
 
     assert found.rounds == (1.0, 3.0, 2.0)
-    assert found.median == 2.0  # of all ten calls together it would be 2.0 - or 1.5 with one more 1
+    assert found.median == 2.0
     assert found.spread == 1.0  # (3 - 1) / 2
     assert found.calls == 10
 

@@ -3,7 +3,8 @@ import pytest
 from onnxtasks.errors import ExportError, UnsupportedModelError
 from onnxtasks.ops.image import ExactSize, ImageSpec, LargestSize, ShortestEdge, Size
 from onnxtasks_export.specs.image import PROCESSORS, image_spec
-from onnxtasks_export.specs.image_classification import score_function, spec
+from onnxtasks_export.specs.image_classification import spec
+from onnxtasks_export.specs.labels import score_function
 
 HALF = (0.5, 0.5, 0.5)
 VIT = {

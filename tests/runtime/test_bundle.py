@@ -80,7 +80,7 @@ def test_no_bundle_there(tmp_path):
     with pytest.raises(BundleError, match=r"it has no manifest\.json"):
         Bundle.open(tmp_path)
     with pytest.raises(BundleError, match="verify is 'some'"):
-        Bundle.open(tmp_path, verify="some")
+        Bundle.open(tmp_path, verify="some")  # type: ignore[arg-type]
 
 
 def test_a_missing_file(bundle):

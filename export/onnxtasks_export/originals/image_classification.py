@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from transformers import ImageClassificationPipeline
 
+from onnxtasks.ops.image_reading import ImageLike, read_image
 from onnxtasks.ops.labels import Label
 from onnxtasks.tasks.base import Task
 from onnxtasks_export.checkpoint import Checkpoint
@@ -39,9 +40,10 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
     def samples(rng: np.random.Generator) -> Sequence[Image.Image]:
         return [textured(rng, width, height).convert(mode) for width, height, mode in SIZES]
 
-    def original(item: Image.Image) -> Answer:
+    def original(item: ImageLike) -> Answer:
+        picture = read_image(item)  # also what transformers does not read: bytes, 16-bit files
         # The pipeline turns all pictures into RGB; a model of one channel needs an array.
-        image = np.asarray(item.convert("RGB").convert("L"))[None] if grey else item
+        image = np.asarray(picture.convert("L"))[None] if grey else picture
         inputs = pipeline.preprocess(image)
         outputs = pipeline.forward(inputs)
         ranked = pipeline.postprocess(outputs, top_k=config.num_labels)

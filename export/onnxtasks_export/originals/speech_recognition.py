@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers.pipelines import AutomaticSpeechRecognitionPipeline
 
-from onnxtasks.ops.audio import AudioLike
+from onnxtasks.ops.audio import AudioLike, read_audio
 from onnxtasks.ops.scores import Float, softmax
 from onnxtasks.tasks.base import Task
 from onnxtasks.tasks.speech_recognition import CtcSpeechSpec, SpeechRecognizer, Transcript
@@ -37,6 +37,8 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
     [frame, symbol]; the margin is the best symbol's lead at the closest frame.
     """
     extractor = checkpoint.processors["feature_extractor"]
+    rate = extractor.sampling_rate
+    audio = spec_of(checkpoint).audio
     pipeline = AutomaticSpeechRecognitionPipeline(
         model=checkpoint.model,
         tokenizer=checkpoint.processors["tokenizer"],
@@ -44,8 +46,9 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
         device="cpu",
     )
 
-    def original(item: tuple[Float, int]) -> Answer:
-        samples, rate = item
+    def original(item: AudioLike) -> Answer:
+        # Decoding and resampling are the runtime's own: agreement is claimed at the model's rate.
+        samples = read_audio(item, audio)
         words, characters = (
             pipeline({"raw": samples, "sampling_rate": rate}, return_timestamps=kind)
             for kind in ("word", "char")
@@ -56,7 +59,7 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
         return _answer(words["text"], words["chunks"], characters["chunks"], logits)
 
     return Comparison(
-        samples=lambda rng: recordings(extractor.sampling_rate, rng),
+        samples=lambda rng: recordings(rate, rng),
         original=original,
         bundle=_ask_bundle,
     )

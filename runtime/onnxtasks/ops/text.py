@@ -67,8 +67,10 @@ class TextEncoder:
         """
         encoding = self._encode(text)
         if encoding.overflowing:
+            start = text if isinstance(text, str) else text[0]
             message = (
-                f"the text is longer than the {self.spec.max_length} tokens that the model takes"
+                f"the text {start[:30]!r}... is longer than the {self.spec.max_length} tokens "
+                "that the model takes"
             )
             if long_text == "error":
                 raise InputError(f"{message}; shorten it, or pass long_text='truncate'")

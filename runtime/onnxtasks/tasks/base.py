@@ -143,6 +143,7 @@ class Task(ABC, Generic[In, Out]):
         Raises:
             InputError: A wrong argument at once; a bad item when its turn comes.
         """
+        check_items(items)
         if errors not in ("raise", "return"):
             raise InputError(f"errors is {errors!r}; it is 'raise' or 'return'")
         if not isinstance(window, int) or window < 1:
@@ -237,6 +238,19 @@ class Task(ABC, Generic[In, Out]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_items(items: object) -> None:
+    """Refuse one text, path or file where several inputs are expected: it would be taken apart.
+
+    Raises:
+        InputError: A str, bytes or path.
+    """
+    if isinstance(items, (str, bytes, Path)):
+        raise InputError(
+            f"several inputs are expected, got one {type(items).__name__}; "
+            "call the task itself for one"
+        )
 
 
 def batches(sizes: Mapping[int, float], budget: float) -> list[list[int]]:

@@ -18,7 +18,7 @@ from onnxtasks.ops.labels import (
     check_top_k,
 )
 from onnxtasks.session import Feeds, Outputs, Session
-from onnxtasks.tasks.base import Task, groups
+from onnxtasks.tasks.base import Task, check_items, groups
 from onnxtasks.timing import stage
 
 TOP_K = 5  # of transformers' image-classification pipeline
@@ -81,6 +81,7 @@ class ImageClassifier(Task[ImageLike, list[Label]]):
         Raises:
             InputError: A picture that cannot be read, or a wrong option.
         """
+        check_items(items)
         check_top_k(top_k)
         check_function(function_to_apply)
         with stage("preprocess"):

@@ -13,7 +13,7 @@ from onnxtasks.ops.audio import AudioLike, AudioSpec, audio_seconds, normalise, 
 from onnxtasks.ops.ctc import CtcSpec, Piece, frame_count, greedy, merge, receptive_field
 from onnxtasks.ops.scores import Float
 from onnxtasks.session import Feeds, Session
-from onnxtasks.tasks.base import Task, groups
+from onnxtasks.tasks.base import Task, check_items, groups
 from onnxtasks.timing import stage
 
 
@@ -108,6 +108,7 @@ class SpeechRecognizer(Task[AudioLike, Transcript]):
         Raises:
             InputError: A recording that cannot be read, is too short or too long.
         """
+        check_items(items)
         with stage("preprocess"):
             waves = self.preprocess(items)
         with stage("run"):

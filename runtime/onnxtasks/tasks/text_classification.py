@@ -16,7 +16,7 @@ from onnxtasks.ops.labels import (
 )
 from onnxtasks.ops.text import LongText, TextEncoder, TextLike, TextSpec, check_long_text
 from onnxtasks.session import Feeds, Outputs, Session
-from onnxtasks.tasks.base import Task
+from onnxtasks.tasks.base import Task, check_items
 from onnxtasks.timing import stage
 
 
@@ -70,6 +70,7 @@ class TextClassifier(Task[TextLike, list[Label]]):
         Raises:
             InputError: An empty or wrong text, a wrong option.
         """
+        check_items(items)
         check_top_k(top_k)
         check_function(function_to_apply)
         check_long_text(long_text)

@@ -45,4 +45,4 @@ def test_checks_of_options():
     with pytest.raises(InputError, match="top_k is -1"):
         check_top_k(-1)
     with pytest.raises(InputError, match="function_to_apply is 'SOFTMAX'"):
-        check_function("SOFTMAX")
+        check_function("SOFTMAX")  # type: ignore[arg-type]

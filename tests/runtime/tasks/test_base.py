@@ -50,7 +50,7 @@ def test_one_item_is_a_batch_of_one():
 
 def test_a_list_is_not_one_item():
     with pytest.raises(InputError, match=r"takes one input, got a list of 2; use predict\(\) or"):
-        Doubler()([1, 2])
+        Doubler()([1, 2])  # type: ignore[arg-type]
 
 
 def test_an_unknown_option_is_a_type_error_of_the_task_itself():
@@ -100,7 +100,7 @@ def test_a_programming_error_is_not_an_item_error():
 
 
 def test_progress_counts_the_answers():
-    counts = []
+    counts: list[int] = []
     list(Doubler().map([5, 13, 6], errors="return", progress=counts.append))
     assert counts == [1, 2, 3]
 

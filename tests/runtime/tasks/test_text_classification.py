@@ -1,5 +1,7 @@
 """Text classification over a fake session and a five-word tokenizer."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -10,7 +12,7 @@ from onnxtasks.ops.text import TextEncoder, TextSpec
 from onnxtasks.tasks.text_classification import TextClassificationSpec
 
 WORDS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "good", "bad", "film", "not")
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS: tuple[Any, ...] = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def tokenizer():
@@ -94,7 +96,7 @@ def test_state_left_in_the_tokenizer_is_ignored():
 
 def test_a_long_text_is_cut_with_a_warning_or_refused():
     task = classifier(max_length=4)
-    with pytest.warns(TruncationWarning, match="longer than the 4 tokens that the model takes"):
+    with pytest.warns(TruncationWarning, match="'good film bad not'... is longer than the 4 tok"):
         task("good film bad not")
     assert task.session.feeds[0]["input_ids"].tolist() == [[1, 4, 6, 2]]
     with pytest.raises(InputError, match="pass long_text='truncate'"):
@@ -143,6 +145,13 @@ def test_a_bad_text_is_refused(text, message):
 def test_a_bad_option_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         classifier().predict(["good"], **options)
+
+
+def test_one_text_is_not_several():
+    with pytest.raises(InputError, match="several inputs are expected, got one str; call the task"):
+        classifier().predict("good")
+    with pytest.raises(InputError, match="got one str"):
+        classifier().map("good")
 
 
 def test_nothing_gives_nothing():
