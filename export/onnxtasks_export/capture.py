@@ -47,7 +47,7 @@ def capture(graph: Graph, path: Path) -> None:
                 verbose=False,
             )
     except Exception as error:  # the exporter's errors have no common base
-        raise ExportError(f"the exporter cannot capture the graph: {error}") from error
+        raise ExportError(f"the exporter cannot capture the graph: {_summary(error)}") from error
     model = program.model
     name_axes(model, graph)
     run_passes(model, AFTER_CAPTURE)
@@ -102,3 +102,9 @@ def module_outputs(graph: Graph, feeds: dict[str, Array]) -> Outputs:
 
 def _dynamic(axes: Axes) -> dict[int, str]:
     return {index: axis for index, axis in enumerate(axes) if isinstance(axis, str)}
+
+
+def _summary(error: Exception) -> str:
+    """The exporter's report is a page with advice to its developers; this is its cause."""
+    cause = str(error).partition("## Exception summary")[2].strip() or str(error).strip()
+    return cause.splitlines()[0] if cause else type(error).__name__
