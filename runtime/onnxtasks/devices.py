@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -104,6 +103,8 @@ def _require(provider: str, device: str, available: Sequence[str]) -> None:
 
 def installed_engines() -> dict[str, str]:
     """The installed ONNX Runtime distributions and their versions; there should be one."""
+    from importlib import metadata  # for messages only, and a tenth of the import of this package
+
     found: dict[str, str] = {}
     for name in ENGINES:
         try:

@@ -126,9 +126,7 @@ def test_a_failed_replacement_keeps_the_old_bundle(monkeypatch, checkpoint_folde
     assert (target / "manifest.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     monkeypatch.undo()
-    report = export_bundle(
-        checkpoint_folder("vit"), target, variants=["cpu-fp32"], overwrite=True
-    )
+    report = export_bundle(checkpoint_folder("vit"), target, variants=["cpu-fp32"], overwrite=True)
     assert report.bundle == target
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 

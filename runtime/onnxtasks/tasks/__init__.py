@@ -1,5 +1,6 @@
 """The table of tasks. A new task is one module here and one line in `TASKS`."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,26 @@ from onnxtasks.bundle import Bundle, Verify
 from onnxtasks.devices import DeviceLike
 from onnxtasks.errors import BundleError
 from onnxtasks.tasks.base import Task
-from onnxtasks.tasks.image_classification import ImageClassifier
-from onnxtasks.tasks.speech_recognition import SpeechRecognizer
-from onnxtasks.tasks.text_classification import TextClassifier
 
-TASKS: dict[str, type[Task[Any, Any]]] = {
-    "automatic-speech-recognition": SpeechRecognizer,
-    "image-classification": ImageClassifier,
-    "text-classification": TextClassifier,
+TASKS = {
+    "automatic-speech-recognition": "onnxtasks.tasks.speech_recognition:SpeechRecognizer",
+    "image-classification": "onnxtasks.tasks.image_classification:ImageClassifier",
+    "text-classification": "onnxtasks.tasks.text_classification:TextClassifier",
 }
+"""Task -> module and class; imported when needed, with the libraries of that task alone."""
+
+
+def task_class(name: str) -> type[Task[Any, Any]]:
+    """Import the class of a task.
+
+    Raises:
+        BundleError: An unknown task; the message lists the known ones.
+    """
+    if name not in TASKS:
+        raise BundleError(f"unknown task {name!r}; known: {', '.join(sorted(TASKS))}")
+    module, _, kind = TASKS[name].partition(":")
+    task: type[Task[Any, Any]] = getattr(import_module(module), kind)
+    return task
 
 
 def load(
@@ -44,8 +56,5 @@ def load(
         DeviceError: The device is not there, or the bundle has no variant for it.
     """
     bundle = Bundle.open(folder, verify=verify)
-    if bundle.manifest.task not in TASKS:
-        known = ", ".join(sorted(TASKS))
-        raise BundleError(f"{folder}: unknown task {bundle.manifest.task!r}; known: {known}")
-    task = TASKS[bundle.manifest.task]
+    task = task_class(bundle.manifest.task)
     return task.from_opened(bundle, device=device, variant=variant, threads=threads)
