@@ -10,7 +10,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 STAMP := $(VENV)/.installed
-BENCH_STAMP := $(VENV)/.installed-benchmarks
 
 .PHONY: demo test check lint types wheel parity support bench bench-full format clean
 
@@ -45,10 +44,10 @@ support: $(STAMP)
 	$(BIN)/python -m pytest tests/parity --write-support
 
 ## bench: a short form of the benchmarks, a few minutes
-bench: $(BENCH_STAMP)
+bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-bench-full: $(BENCH_STAMP)
+bench-full: $(STAMP)
 	$(BIN)/python -m benchmarks --full
 
 format: $(STAMP)
@@ -60,10 +59,7 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip  # older ones know no --group
 	$(PIP) $(TORCH_ARGS) torch
 	$(PIP) --editable '.[cpu,cli,export]' --group dev
-	touch $@
-
-$(BENCH_STAMP): $(STAMP)
-	$(PIP) --group benchmarks
 	touch $@

