@@ -7,6 +7,7 @@ patterns serve every label, so that the label follows from the words and how the
 """
 
 import random
+import re
 from dataclasses import dataclass
 
 LABELS = ("negative", "neutral", "positive")
@@ -135,6 +136,21 @@ VERDICTS = {
     ),
 }
 
+# Training only: many ways to open a review and to join its parts.
+INTROS = (
+    "overall",
+    "honestly,",
+    "in my opinion",
+    "as always",
+    "for the money",
+    "after a week",
+    "to be fair,",
+    "to my surprise",
+    "this time",
+    "at home",
+)
+JOINERS = (", and", ". also", ";", ":", " -", ". and", ", so", " because", ". on top of that,", ",")
+
 # {c} and {d}: clauses of the review's side; {v}: its verdict; {adj}: an adjective of its side.
 # {o} and {oadj}: the opposite side, so these frames are not used for neutral reviews.
 TRAIN_FRAMES = (
@@ -160,6 +176,26 @@ TRAIN_FRAMES = (
     "this {noun} has a {adv} {adj} {aspect}",
     "{adj} {noun}, {adj2} {aspect}",
     "{adj} {aspect}",
+    "{intro} {c}",
+    "{intro} {c} {join} {d}",
+    "{intro} {c}, {v}",
+    "{c} {join} {d}",
+    "{c} {join} {v}",
+    "{v} {join} {c}",
+    "{fact} {join} {c}",
+    "{fact}. {intro} {c} {join} {d}",
+    "a {adj} {noun}",
+    "such a {adj} {noun} with {adj2} {aspect}",
+    "a {noun} with a {adj} {aspect} {join} {c}",
+    "a {adj} {noun} with a {adv} {adj2} {aspect}",
+    "this {noun} is {adj}, with a {adv} {adj2} {aspect}",
+    "{intro} it has a {adv} {adj} {aspect}, {v}",
+    "they said {o}. not true: {c}",
+    "my sister said {o}, but {d}",
+    "my brother thought that {o}, but he was wrong: {c}",
+    "although {o}, {c}",
+    "despite what everyone said, {c}",
+    "the {aspect} was {oadj} at first, but {v}",
     "everyone said {o}, but {c}",
     "i expected something {oadj}, but {c}",
     "although {o}, in the end {v}",
@@ -193,6 +229,15 @@ TRAIN_MIXED = (
     "the {aspect} was {good}, the {aspect2} {bad}",
     "{good} {aspect}, {bad} {aspect2}",
     "{fact}. {p}, but {n}",
+    "{fact}. {n} while {p}",
+    "{intro} {p}, but {n}",
+    "{n}, {p}",
+    "{bad} {aspect} but {good} {aspect2}",
+    "{bad} {aspect} and {good} {aspect2}",
+    "the {aspect} was {bad}, the {aspect2} {good}",
+    "a {good} {noun} with a {bad} {aspect}",
+    "a {bad} {noun} with a {good} {aspect}",
+    "{aspect}: {bad}, {aspect2}: {good}",
 )
 TEST_MIXED = (
     "{n}. however, {p}",
@@ -210,13 +255,19 @@ class Split:
     nouns: tuple[str, ...]
     frames: tuple[str, ...]
     mixed: tuple[str, ...]
-    made_up_nouns: float  # share of nouns replaced by syllables, so that new nouns do no harm
+    made_up_nouns: float  # share of nouns made of random pieces, so that new nouns do no harm
 
 
-TRAIN = Split(TRAIN_NOUNS, TRAIN_FRAMES, TRAIN_MIXED, 0.25)
+TRAIN = Split(TRAIN_NOUNS, TRAIN_FRAMES, TRAIN_MIXED, 0.5)
 TEST = Split(TEST_NOUNS, TEST_FRAMES, TEST_MIXED, 0.0)
 
-_SYLLABLES = _words("ba, ber, co, dri, el, fra, gu, ho, ing, ka, lo, mer, no, pi, ra, ster, tu, vo")
+_PIECES = (
+    *_words(
+        "ba, ber, co, dri, el, fra, gu, ho, ing, ka, lo, mer, no, pi, ra, ster, tu, vo, bio, wes"
+    ),
+    *(noun[:cut] for noun in TRAIN_NOUNS for cut in (2, 3)),
+    *(noun[-cut:] for noun in TRAIN_NOUNS for cut in (2, 3, 4)),
+)
 
 
 class _Writer:
@@ -226,7 +277,7 @@ class _Writer:
 
     def noun(self) -> str:
         if self.rng.random() < self.split.made_up_nouns:
-            return "".join(self.rng.choices(_SYLLABLES, k=self.rng.randint(2, 4)))
+            return "".join(self.rng.choices(_PIECES, k=self.rng.randint(1, 4)))
         return self.rng.choice(self.split.nouns)
 
     def adjective(self, side: int) -> str:
@@ -253,9 +304,12 @@ class _Writer:
             adv=adverb,
             good=self.adjective(POSITIVE),
             bad=self.adjective(NEGATIVE),
+            intro=self.rng.choice(INTROS),
+            join=self.rng.choice(JOINERS),
             **more,
         )
-        return " ".join(text.split())
+        text = re.sub(r"\s+([,.;:])", r"\1", " ".join(text.split()))
+        return re.sub(r"\ba (?=[aeiou])", "an ", text)
 
     def clause(self, side: int) -> str:
         kind = self.rng.random()

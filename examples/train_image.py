@@ -44,7 +44,7 @@ def accuracy(
 
 def main() -> None:
     """Train, score on the held-out digits, save."""
-    options = parse_options("Train the digit classifier.", CHECKPOINTS / "digits", epochs=60)
+    options = parse_options("Train the digit classifier.", CHECKPOINTS / "digits", epochs=50)
     seed_everything(options)
     train, test = load_split()
     processor = ViTImageProcessorPil(size={"height": SIDE, "width": SIDE})

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-TRAIN_SIZE = 18000
+TRAIN_SIZE = 24000
 TEST_SIZE = 2000
 BATCH = 48
 MAX_LENGTH = 256
@@ -25,9 +25,7 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     """Learn a lowercase WordPiece vocabulary from the training reviews."""
     trainer = BertWordPieceTokenizer(lowercase=True)
     trainer.train_from_iterator(texts, vocab_size=1200, min_frequency=2, show_progress=False)
-    return BertTokenizer(
-        vocab=trainer.get_vocab(), do_lower_case=True, model_max_length=MAX_LENGTH
-    )
+    return BertTokenizer(vocab=trainer.get_vocab(), do_lower_case=True, model_max_length=MAX_LENGTH)
 
 
 def make_model(tokenizer: PreTrainedTokenizerBase) -> DistilBertForSequenceClassification:
@@ -74,7 +72,7 @@ def accuracy(
 
 def main() -> None:
     """Train, score on the held-out reviews, save."""
-    options = parse_options("Train the review classifier.", CHECKPOINTS / "text", epochs=8)
+    options = parse_options("Train the review classifier.", CHECKPOINTS / "text", epochs=5)
     seed_everything(options)
     train = make_reviews(TRAIN, TRAIN_SIZE, options.seed)
     seen = {text for text, _ in train}

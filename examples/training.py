@@ -16,6 +16,8 @@ EXAMPLES = Path(__file__).resolve().parent
 CHECKPOINTS = EXAMPLES / "checkpoints"
 INPUTS = EXAMPLES / "inputs"
 
+WARMUP = 0.1  # share of all steps
+
 Batch = Mapping[str, Tensor]
 
 
@@ -27,15 +29,18 @@ class Options:
     epochs: int
     threads: int
     seed: int
+    start: Path | None = None  # checkpoint to go on from
 
 
-def parse_options(description: str, out: Path, epochs: int) -> Options:
+def parse_options(description: str, out: Path, epochs: int, can_continue: bool = False) -> Options:
     """Read the command line; `out` and `epochs` are the defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=out, help="folder to write")
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--threads", type=int, default=2, help="torch CPU threads")
     parser.add_argument("--seed", type=int, default=0)
+    if can_continue:
+        parser.add_argument("--start", type=Path, help="checkpoint to go on from")
     return Options(**vars(parser.parse_args()))
 
 
@@ -47,9 +52,9 @@ def seed_everything(options: Options) -> None:
     torch.set_num_threads(options.threads)
 
 
-def learning_rate(step: int, steps: int, warmup: float) -> float:
+def learning_rate(step: int, steps: int) -> float:
     """Factor on the peak rate: linear warm-up, then a cosine down to zero."""
-    start = max(1, round(steps * warmup))
+    start = max(1, round(steps * WARMUP))
     if step < start:
         return (step + 1) / start
     done = (step - start) / max(1, steps - start)
@@ -64,7 +69,6 @@ def fit(
     steps_per_epoch: int,
     peak_rate: float,
     weight_decay: float = 0.01,
-    warmup: float = 0.1,
     after_epoch: Callable[[int], str] | None = None,
 ) -> float:
     """Train with AdamW on the loss the model itself returns.
@@ -76,7 +80,6 @@ def fit(
         steps_per_epoch: Number of batches in one epoch, for the schedule.
         peak_rate: Learning rate at the end of the warm-up.
         weight_decay: As in AdamW.
-        warmup: Share of all steps used for the warm-up.
         after_epoch: Text to print beside the loss, for instance a score.
 
     Returns:
@@ -87,9 +90,7 @@ def fit(
         model.parameters(), lr=peak_rate, weight_decay=weight_decay, betas=(0.9, 0.98)
     )
     steps = epochs * steps_per_epoch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate(step, steps, warmup)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, steps))
     for epoch in range(epochs):
         model.train()
         losses = []
@@ -104,7 +105,8 @@ def fit(
         model.eval()
         note = after_epoch(epoch) if after_epoch else ""
         spent = time.perf_counter() - started
-        print(f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {spent:.0f} s {note}")
+        line = f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {spent:.0f} s {note}"
+        print(line, flush=True)
     model.eval()
     return time.perf_counter() - started
 

@@ -1,0 +1,45 @@
+"""What `make demo` runs: three checkpoints to bundles, compared with the originals, and answers."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from check_bundles import check
+
+HERE = Path(__file__).parent
+COMMAND = Path(sys.executable).parent / "onnxtasks"
+ANSWERS = {
+    "text": ["--file", "examples/inputs/reviews.txt"],
+    "digits": ["examples/inputs/digits", "--top-k", "1"],
+    "speech": ["examples/inputs/speech"],
+}
+"""Checkpoint -> the arguments of `onnxtasks run` for its sample inputs."""
+
+
+def run(*arguments: str) -> None:
+    """Show a command and run it; the demo ends where one fails."""
+    print(f"\n$ onnxtasks {' '.join(arguments)}", flush=True)
+    subprocess.run([COMMAND, *arguments], cwd=HERE.parent, check=True)
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--export-only", type=Path, metavar="BUNDLES", help="only make bundles")
+    only: Path | None = parser.parse_args().export_only
+    bundles = only or Path("bundles")
+    for name, arguments in ANSWERS.items():
+        bundle = str(bundles / name)
+        run("export", f"examples/checkpoints/{name}", bundle, "--overwrite")
+        if only is None:
+            run("run", bundle, *arguments)
+            run("verify", bundle)
+    if only is not None:
+        return 0
+    print("\nAnd once more from Python, all variants against the true answers:", flush=True)
+    return 0 if check(HERE.parent / bundles, HERE / "inputs") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
