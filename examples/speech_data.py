@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from scipy.signal import resample_poly
 
@@ -83,7 +84,8 @@ def speak(utterance: Utterance, rate: int = RATE) -> np.ndarray:
     wave, own_rate = soundfile.read(io.BytesIO(answer.stdout), dtype="float32")
     shared = int(np.gcd(rate, own_rate))
     resampled = resample_poly(wave, rate // shared, own_rate // shared)
-    return np.clip(resampled, -1.0, 1.0).astype(np.float32)
+    clipped: npt.NDArray[np.float32] = np.clip(resampled, -1.0, 1.0).astype(np.float32)
+    return clipped
 
 
 def trim(wave: np.ndarray, margin: int = RATE // 20) -> np.ndarray:

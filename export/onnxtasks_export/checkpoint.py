@@ -36,7 +36,9 @@ def load_config(source: str) -> Any:
         ExportError: There is no such checkpoint.
         UnsupportedModelError: It brings its own code, or is of a type transformers does not know.
     """
-    with _refusals(source):
+    if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+        raise ExportError(f"there is no folder {source!r}, and a hub id looks like owner/name")
+    with _refusals(source), quiet():
         return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
 
 

@@ -210,11 +210,16 @@ def _manifest(
         files=record_files(folder),
         spec=msgspec.to_builtins(spec),
         source={
-            "checkpoint": Path(checkpoint.source).name or checkpoint.source,
+            "checkpoint": source_name(checkpoint.source),
             "revision": str(getattr(checkpoint.config, "_commit_hash", None) or ""),
             **versions(),
         },
     )
+
+
+def source_name(source: str) -> str:
+    """A hub id whole; of a local folder its own name, for its path says something of a machine."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
 
 
 @contextmanager
@@ -227,9 +232,14 @@ def _in_place(target: Path) -> Iterator[Path]:
         folder.chmod(0o755)  # mkdtemp's 0700 is for secrets
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            target.rename(old / "old")
-            folder.rename(target)
-            shutil.rmtree(old)
+            target.rename(old / "bundle")
+            try:
+                folder.rename(target)
+            except OSError:
+                (old / "bundle").rename(target)
+                raise
+            finally:
+                shutil.rmtree(old)
         else:
             folder.rename(target)
     finally:

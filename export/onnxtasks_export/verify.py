@@ -109,13 +109,16 @@ def check(variant: str, difference: Difference, *, exact: bool, tolerance: float
             f"{variant}: {1 - difference.same:.1%} of {difference.compared} answers differ from "
             "the original's"
         )
-    number, name = (
-        (difference.max_difference, "a score differs")
-        if exact
-        else (difference.divergence, "of one answer's probability moved, a divergence")
-    )
-    if number > tolerance:
-        raise ParityError(f"{variant}: {name} by {number:.3g}; the limit is {tolerance:g}")
+    if exact and difference.max_difference > tolerance:
+        raise ParityError(
+            f"{variant}: a score differs from the original's by {difference.max_difference:.3g}; "
+            f"the limit is {tolerance:g}"
+        )
+    if not exact and difference.divergence > tolerance:
+        raise ParityError(
+            f"{variant}: {difference.divergence:.3g} of one answer's probability moved; the limit "
+            f"is {tolerance:g}. Raise max_divergence, or leave the variant out"
+        )
     if exact and difference.spread > SPREAD_TOLERANCE:
         raise ParityError(
             f"{variant}: an answer depends on its batch by {difference.spread:.3g}; the limit is "

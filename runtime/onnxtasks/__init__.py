@@ -1,5 +1,6 @@
 """Run exported Transformers checkpoints with ONNX Runtime, without torch or transformers."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from onnxtasks.errors import OnnxTasksError as OnnxTasksError
 from onnxtasks.errors import ParityError as ParityError
 from onnxtasks.errors import TruncationWarning as TruncationWarning
 from onnxtasks.errors import UnsupportedModelError as UnsupportedModelError
+
+# The wheels of ONNX Runtime send telemetry by default since 1.29; they read this when imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from onnxtasks.ops.labels import Label as Label

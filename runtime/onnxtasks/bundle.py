@@ -4,7 +4,6 @@ The export writes this schema and the runtime reads it; it is defined only here.
 opening one evaluates nothing, reaches no network and reads nothing outside its folder.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -171,6 +170,8 @@ def record_files(folder: Path) -> dict[str, FileRecord]:
 
 def sha256(path: Path) -> str:
     """Hexadecimal digest of a file's bytes."""
+    import hashlib  # brings OpenSSL, 4 MB, which most loads do without
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -189,7 +190,10 @@ def inside(folder: Path, name: str) -> Path:
     for part in parts:
         path = path / part
         if path.is_symlink():
-            raise BundleError(f"{folder}: {name!r} goes through a symlink; a bundle holds none")
+            raise BundleError(
+                f"{folder}: {name!r} goes through a symlink; a bundle holds none. "
+                "From a hub cache, download it again with --local-dir"
+            )
     return path
 
 
@@ -200,10 +204,14 @@ def _check_file(folder: Path, name: str, record: FileRecord, *, full: bool) -> N
     size = path.stat().st_size
     if size != record.bytes:
         raise BundleError(
-            f"{folder}: {name!r} is damaged: {size} bytes, the manifest says {record.bytes}"
+            f"{folder}: {name!r} is damaged: {size} bytes, the manifest says {record.bytes}; "
+            "copy the bundle again"
         )
     if full and sha256(path) != record.sha256:
-        raise BundleError(f"{folder}: {name!r} is damaged: its sha256 is not the manifest's")
+        raise BundleError(
+            f"{folder}: {name!r} is damaged: its sha256 is not the manifest's; "
+            "copy the bundle again"
+        )
 
 
 def variant_name(device: str, precision: str) -> str:

@@ -64,8 +64,6 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The whole of `parity.json`."""
 
     variants: dict[str, VariantParity]
-    source: dict[str, str] = {}
-    """What it was compared with: checkpoint and package versions; for people."""
 
 
 def read_parity(bundle: Bundle) -> Parity:

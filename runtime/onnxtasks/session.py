@@ -14,9 +14,6 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.devices import Device, DeviceLike, available_threads, installed_engines, resolve
 from onnxtasks.errors import BundleError, DeviceError, GraphError
 
-# The wheels of ONNX Runtime send telemetry by default since 1.29; they read this when imported.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
 Array: TypeAlias = npt.NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array]
 Outputs: TypeAlias = dict[str, Array]
@@ -31,7 +28,7 @@ class Session(Protocol):
 
 
 def engine() -> ModuleType:
-    """Import onnxruntime.
+    """Import onnxruntime; the package's `__init__` has turned its telemetry off.
 
     Raises:
         DeviceError: No ONNX Runtime is installed.

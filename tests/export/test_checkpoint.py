@@ -9,7 +9,7 @@ import transformers
 
 from onnxtasks.errors import ExportError, UnsupportedModelError
 from onnxtasks_export.checkpoint import infer_task, load_config, write_tokenizer
-from onnxtasks_export.pipeline import chosen_variants, load_checkpoint
+from onnxtasks_export.pipeline import chosen_variants, load_checkpoint, source_name
 
 
 @pytest.fixture
@@ -52,11 +52,19 @@ def test_a_half_precision_checkpoint_is_exported_from_fp32(bert):
 
 def test_no_such_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ExportError, match=r"none cannot be loaded"):
+    with pytest.raises(ExportError, match=r"there is no folder .*none', and a hub id looks like"):
         load_config(str(tmp_path / "none"))
+    with pytest.raises(ExportError, match=r"owner/none cannot be loaded"):
+        load_config("owner/none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExportError, match=r"empty cannot be loaded"):
         load_config(str(tmp_path / "empty"))
+
+
+def test_a_hub_id_is_named_whole_and_a_folder_without_its_path(tmp_path):
+    (tmp_path / "my-model").mkdir()
+    assert source_name("owner/name") == "owner/name"
+    assert source_name(f"{tmp_path}/my-model/") == "my-model"
 
 
 def test_a_config_that_is_no_json(bert):

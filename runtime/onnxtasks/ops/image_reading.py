@@ -143,12 +143,12 @@ def _identify(file: BinaryIO) -> Image.Image | None:
         for name in [name for name in Image.ID if name not in tried]:
             tried.add(name)
             factory, accept = Image.OPEN[name]
-            known = accept is None or accept(prefix)
-            # A str says why the plugin cannot work here. EPS would start Ghostscript on the file.
-            if not known or isinstance(known, str) or name == "EPS":
-                continue
-            file.seek(0)
             try:
+                known = accept is None or accept(prefix)
+                # A str: why the plugin cannot work here. EPS would start Ghostscript on the file.
+                if not known or isinstance(known, str) or name == "EPS":
+                    continue
+                file.seek(0)
                 return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue  # how a plugin says that the file is not its own

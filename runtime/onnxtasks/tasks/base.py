@@ -1,5 +1,6 @@
 """What every task has in common: one or many, batches by a budget, loading and closing."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,12 +143,14 @@ class Task(ABC, Generic[In, Out]):
 
         Raises:
             InputError: A wrong argument at once; a bad item when its turn comes.
+            TypeError: An option that `predict` does not take.
         """
         check_items(items)
         if errors not in ("raise", "return"):
             raise InputError(f"errors is {errors!r}; it is 'raise' or 'return'")
         if not isinstance(window, int) or window < 1:
             raise InputError(f"window is {window!r}; it is a number of at least 1")
+        inspect.signature(self.predict).bind([], **options)  # a misspelt option fails here
         limit = self.budget if budget is None else budget
         if not limit > 0:
             raise InputError(f"budget is {budget!r}; it is a number of {self.unit} above 0")

@@ -207,6 +207,7 @@ def test_not_an_image(tmp_path):
     path = tmp_path / "text.png"
     path.write_text("this is a text of some length, not a picture")
     refused(path, "text.png' is not an image in a format that Pillow reads")
+    refused(b"abc", "the image of 3 bytes is not an image")
     refused(b"\0" * 100, "the image of 100 bytes is not an image in a format that Pillow reads")
 
 

@@ -94,9 +94,14 @@ def test_a_bad_item_is_returned_in_its_place():
     ]  # fmt: skip
 
 
+def test_a_misspelt_option_of_map_fails_at_once():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'minus'"):
+        Doubler().map([1, 2], errors="return", minus=1)
+
+
 def test_a_programming_error_is_not_an_item_error():
-    with pytest.raises(TypeError):
-        list(Doubler().map([1, 2], errors="return", minus=1))
+    with pytest.raises(TypeError, match="not supported"):
+        list(Doubler().map([1, "2"], errors="return"))  # type: ignore[list-item]
 
 
 def test_progress_counts_the_answers():
