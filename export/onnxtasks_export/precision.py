@@ -15,17 +15,14 @@ from onnxtasks_export.quiet import quiet
 
 # Convolutions stay fp32: ConvInteger is slow or missing.
 QUANTISED = ["MatMul"]
-# SkipLayerNormalization costs 6 ms in a BERT-base step where LayerNormalization costs 1.
+# Slower than the LayerNormalization and Add that it replaces (docs/design.md has the table).
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
-# x * sigmoid-like tanh form; changes values by up to 2e-3, so it is no part of fp32.
+# The tanh form of GELU; changes values by up to 2e-3, so it is no part of fp32.
 APPROXIMATE_GELU = ("optimization.enable_gelu_approximation", "1")
 
 
 def to_int8(source: Path, target: Path) -> None:
-    """Quantise the weights of matrix products to 8 bits, activations as they come.
-
-    The result is already optimised as far as is portable (level "extended"), so that loading it
-    repeats no work, and holds the settings that the fast recipe needs.
+    """Write the cpu-int8 form of a captured fp32 graph.
 
     Args:
         source: A captured fp32 graph.
@@ -34,45 +31,56 @@ def to_int8(source: Path, target: Path) -> None:
     Raises:
         ExportError: The graph holds no product over constant weights.
     """
-    model = ir.load(source)
-    run_passes(model, BEFORE_QUANTISING)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        split, quantised = Path(folder) / "split.onnx", Path(folder) / "quantised.onnx"
-        save(model, split)
-        with quiet():
-            quantize_dynamic(
-                split,
-                quantised,
-                op_types_to_quantize=QUANTISED,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                use_external_data_format=True,
-                extra_options={"DefaultTensorType": TensorProto.FLOAT},
-            )
-        optimised = _optimised(quantised, Path(folder) / "optimised.onnx")
-        save(optimised, target)
+        quantised = Path(folder) / "quantised.onnx"
+        quantise(source, quantised)
+        optimise(quantised, target)
     if not count(ir.load(target), "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat"):
         raise ExportError("nothing to quantise: the graph has no matrix product over weights")
 
 
-def _optimised(source: Path, target: Path) -> ir.Model:
+def quantise(source: Path, target: Path) -> None:
+    """Quantise the weights of matrix products to 8 bits, activations as they come at run time."""
+    model = ir.load(source)
+    run_passes(model, BEFORE_QUANTISING)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
+        split = Path(folder) / "split.onnx"
+        save(model, split)
+        quantize_dynamic(
+            split,
+            target,
+            op_types_to_quantize=QUANTISED,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            use_external_data_format=True,
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
+
+
+def optimise(source: Path, target: Path) -> None:
+    """Run the engine's optimiser as far as is portable (level "extended"), and write the result.
+
+    Loading it repeats no work, and needs none of the settings that the fast form takes.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
     options.add_session_config_entry(*APPROXIMATE_GELU)
-    options.add_session_config_entry(
-        "session.optimized_model_external_initializers_file_name", f"{target.name}.data"
-    )
-    onnxruntime.InferenceSession(
-        str(source),
-        options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=SLOW_FUSIONS,
-    )
-    model = ir.load(target)
-    run_passes(model, AFTER_CAPTURE)
-    return model
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", "optimised.data"
+        )
+        onnxruntime.InferenceSession(
+            str(source),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=SLOW_FUSIONS,
+        )
+        model = ir.load(optimised)
+        run_passes(model, AFTER_CAPTURE)
+        save(model, target)
 
 
 def count(model: ir.Model, *operators: str) -> int:

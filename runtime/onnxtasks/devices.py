@@ -134,23 +134,27 @@ def cgroup_quota(
     Reads version 2 (`cpu.max`) along the whole path, for a parent's limit holds too, and version 1
     (`cpu.cfs_quota_us`).
     """
-    quotas = [
-        quota for folder in _cgroup_folders(root, own) if (quota := _quota_of(folder)) is not None
-    ]
-    return min(quotas, default=None)
+    quotas = [_quota_of(folder) for folder in cgroup_folders(root, own, "cpu")]
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _cgroup_folders(root: Path, own: Path) -> list[Path]:
-    folders = [root, root / "cpu"]
+def cgroup_folders(root: Path, own: Path, controller: str) -> list[Path]:
+    """Where this process's limits stand: each cgroup on its path, versions 1 and 2.
+
+    Args:
+        root: Where cgroups are mounted.
+        own: The file with this process's cgroups, as `/proc/self/cgroup`.
+        controller: Version 1's name of what is limited, such as "cpu".
+    """
+    folders = [root, root / controller]
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
         return folders
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        base = root if not controllers else root / "cpu"
-        if not controllers or "cpu" in controllers.split(","):
-            current = base
+        if not controllers or controller in controllers.split(","):
+            current = root / controller if controllers else root
             for part in Path(path).parts[1:]:
                 current = current / part
                 folders.append(current)

@@ -20,6 +20,7 @@ from onnxtasks.devices import (
     CUDA,
     OPENVINO,
     available_threads,
+    cgroup_folders,
     cgroup_quota,
     installed_engines,
     resolve,
@@ -143,7 +144,7 @@ def memory_limit(
     Reads version 2 (`memory.max`) along the whole path, and version 1 (`memory.limit_in_bytes`).
     """
     limits: list[int] = []
-    for folder in _memory_folders(root, own):
+    for folder in cgroup_folders(root, own, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             try:
                 text = (folder / name).read_text(encoding="utf-8").strip()
@@ -152,22 +153,6 @@ def memory_limit(
             if text.isdecimal() and int(text) < 2**60:  # version 1 writes "none" as a huge number
                 limits.append(int(text))
     return min(limits, default=None)
-
-
-def _memory_folders(root: Path, own: Path) -> list[Path]:
-    folders = [root, root / "memory"]
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return folders
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "memory" in controllers.split(","):
-            current = root / "memory" if controllers else root
-            for part in Path(path).parts[1:]:
-                current = current / part
-                folders.append(current)
-    return folders
 
 
 def memory_findings(total: int | None, limit: int | None) -> list[Finding]:

@@ -47,6 +47,13 @@ def apply_function(logits: Float, function: Function) -> Float:
     return sigmoid(logits) if function == "sigmoid" else logits
 
 
+def classify(
+    logits: Float, labels: tuple[str, ...], function: Function, top_k: int | None
+) -> list[list[Label]]:
+    """The best classes of each row of logits [batch, class]; the rest as `best_labels`."""
+    return [best_labels(row, labels, top_k) for row in apply_function(logits, function)]
+
+
 def best_labels(scores: Float, labels: tuple[str, ...], top_k: int | None) -> list[Label]:
     """The best classes, best first; equal scores keep the order of their ids.
 

@@ -12,10 +12,9 @@ from onnxtasks.ops.image_reading import ImageLike, Pixels, image_size, read_imag
 from onnxtasks.ops.labels import (
     Function,
     Label,
-    apply_function,
-    best_labels,
     check_function,
     check_top_k,
+    classify,
 )
 from onnxtasks.session import Feeds, Outputs, Session
 from onnxtasks.tasks.base import Task, check_items, groups
@@ -109,8 +108,7 @@ class ImageClassifier(Task[ImageLike, list[Label]]):
         self, outputs: Outputs, top_k: int | None, function: Function
     ) -> list[list[Label]]:
         """Turn logits [batch, class] into labels, best first."""
-        scores = apply_function(outputs["logits"], function)
-        return [best_labels(row, self.spec.labels, top_k) for row in scores]
+        return classify(outputs["logits"], self.spec.labels, function, top_k)
 
     def measure(self, item: ImageLike) -> float:
         """Pixels of the model's input; reads the picture's header only."""

@@ -9,10 +9,9 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.ops.labels import (
     Function,
     Label,
-    apply_function,
-    best_labels,
     check_function,
     check_top_k,
+    classify,
 )
 from onnxtasks.ops.text import LongText, TextEncoder, TextLike, TextSpec, check_long_text
 from onnxtasks.session import Feeds, Outputs, Session
@@ -91,8 +90,7 @@ class TextClassifier(Task[TextLike, list[Label]]):
         self, outputs: Outputs, top_k: int | None, function: Function
     ) -> list[list[Label]]:
         """Turn logits [batch, class] into labels, best first."""
-        scores = apply_function(outputs["logits"], function)
-        return [best_labels(row, self.spec.labels, top_k) for row in scores]
+        return classify(outputs["logits"], self.spec.labels, function, top_k)
 
     def measure(self, item: TextLike) -> float:
         """The number of tokens, special ones included."""
