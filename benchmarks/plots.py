@@ -88,7 +88,7 @@ def _draw(panels: dict[str, list[list[Bar]]], title: str, path: Path) -> None:
             _panel(place, CASES[name].title, groups, lines)
         for place in axes[len(panels) :]:
             place.set_axis_off()
-        picture.savefig(path, metadata={"Date": None})
+        picture.savefig(path, bbox_inches="tight", metadata={"Date": None})
 
 
 def _places(groups: Sequence[Sequence[Bar]]) -> list[float]:

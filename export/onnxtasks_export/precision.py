@@ -15,9 +15,9 @@ from onnxtasks_export.quiet import quiet
 
 # Convolutions stay fp32: ConvInteger is slow or missing.
 QUANTISED = ["MatMul"]
-# Slower than the LayerNormalization and Add that it replaces (docs/design.md has the table).
+# On some machines slower than the LayerNormalization and Add that it replaces.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
-# The tanh form of GELU; changes values by up to 2e-3, so it is no part of fp32.
+# The tanh form of GELU; changes values, so it is no part of fp32.
 APPROXIMATE_GELU = ("optimization.enable_gelu_approximation", "1")
 
 
@@ -60,7 +60,7 @@ def quantise(source: Path, target: Path) -> None:
 def optimise(source: Path, target: Path) -> None:
     """Run the engine's optimiser as far as is portable (level "extended"), and write the result.
 
-    Loading it repeats no work, and needs none of the settings that the fast form takes.
+    The result needs none of the session settings that the fast form takes.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
