@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.errors import ParityError, TruncationWarning
 from onnxtasks.reference import Case
 from onnxtasks.session import open_sessions
-from onnxtasks.tasks import load
+from onnxtasks.tasks import task_class
 from onnxtasks.tasks.base import Task
 from onnxtasks.verification import replay
 from onnxtasks_export.capture import module_outputs
@@ -78,12 +79,12 @@ def compare(folder: Path, variant: str, comparison: Comparison, expected: Expect
     Raises:
         ParityError: A score is not a number, or there are more or fewer of them.
     """
-    with warnings.catch_warnings(), load(folder, variant=variant) as task:
+    bundle = Bundle.open(folder)
+    with warnings.catch_warnings(), closing(open_sessions(bundle, variant=variant)) as sessions:
         warnings.simplefilter("ignore", TruncationWarning)
+        task = task_class(bundle.manifest.task).from_bundle(bundle, sessions.by_role)
         by_batch = [_in_batches(task, comparison, expected.items, size) for size in BATCH_SIZES]
-    sessions = open_sessions(Bundle.open(folder), variant=variant)
-    reference = max(replay(sessions, case) for case in expected.cases)
-    sessions.close()
+        reference = max(replay(sessions, case) for case in expected.cases)
     alone = by_batch[0]
     pairs = [pair for got in by_batch for pair in zip(expected.answers, got, strict=True)]
     if not all(np.isfinite(got.scores).all() for _, got in pairs):

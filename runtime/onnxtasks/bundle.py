@@ -214,11 +214,6 @@ def _check_file(folder: Path, name: str, record: FileRecord, *, full: bool) -> N
         )
 
 
-def variant_name(device: str, precision: str) -> str:
-    """The name of a variant, such as "cpu-int8"."""
-    return f"{device}-{precision}"
-
-
 def default_variants(variants: Mapping[str, Variant]) -> dict[Literal["cpu", "cuda"], str]:
     """The variant that each device uses when none is named: the exact one where there is one."""
     chosen: dict[Literal["cpu", "cuda"], str] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxtasks.ops.labels import Label
 from onnxtasks.tasks.base import Task
 
 
@@ -42,3 +43,10 @@ def label_answer(scores: Sequence[float]) -> Answer:
     best = np.sort(array)[::-1]
     margin = float(best[0] - best[1]) if len(best) > 1 else float("inf")
     return Answer(key=str(int(array.argmax())), scores=array[None], margin=margin)
+
+
+def ask_classifier(task: Task[Any, list[Label]], items: Sequence[Any]) -> list[Answer]:
+    """Ask a bundle's classifier for all its labels."""
+    answers = task.predict(items, top_k=None)  # type: ignore[call-arg]  # the task's own option
+    by_index = [sorted(labels, key=lambda label: label.index) for labels in answers]
+    return [label_answer([label.score for label in labels]) for labels in by_index]

@@ -1,17 +1,14 @@
 """The original image classifier: transformers' pipeline, one image at a time."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from transformers import ImageClassificationPipeline
 
 from onnxtasks.ops.image_reading import ImageLike, read_image
-from onnxtasks.ops.labels import Label
-from onnxtasks.tasks.base import Task
 from onnxtasks_export.checkpoint import Checkpoint
-from onnxtasks_export.originals.base import Answer, Comparison, label_answer
+from onnxtasks_export.originals.base import Answer, Comparison, ask_classifier, label_answer
 
 SIZES = (  # width, height, mode
     (640, 427, "RGB"),
@@ -53,12 +50,7 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
         scores[order] = [label["score"] for label in ranked]
         return label_answer(scores.tolist())
 
-    def bundle(task: Task[Any, list[Label]], items: Sequence[Any]) -> list[Answer]:
-        answers = task.predict(items, top_k=None)  # type: ignore[call-arg]  # the task's own option
-        by_index = [sorted(labels, key=lambda label: label.index) for labels in answers]
-        return [label_answer([label.score for label in labels]) for labels in by_index]
-
-    return Comparison(samples=samples, original=original, bundle=bundle)
+    return Comparison(samples=samples, original=original, bundle=ask_classifier)
 
 
 def textured(rng: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 from transformers import TextClassificationPipeline
 
-from onnxtasks.ops.labels import Label
-from onnxtasks.tasks.base import Task
 from onnxtasks_export.checkpoint import Checkpoint
-from onnxtasks_export.originals.base import Answer, Comparison, label_answer
+from onnxtasks_export.originals.base import Answer, Comparison, ask_classifier, label_answer
 
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # words
 
@@ -37,13 +35,4 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
         scores = {label["label"]: label["score"] for label in labels}
         return label_answer([scores[config.id2label[i]] for i in range(config.num_labels)])
 
-    def bundle(task: Task[Any, list[Label]], items: Sequence[Any]) -> list[Answer]:
-        answers = task.predict(items, top_k=None)  # type: ignore[call-arg]  # the task's own option
-        return [label_answer([label.score for label in by_index(found)]) for found in answers]
-
-    return Comparison(samples=samples, original=original, bundle=bundle)
-
-
-def by_index(labels: Sequence[Label]) -> list[Label]:
-    """Labels in the order of their class ids."""
-    return sorted(labels, key=lambda label: label.index)
+    return Comparison(samples=samples, original=original, bundle=ask_classifier)

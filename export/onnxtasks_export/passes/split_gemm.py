@@ -21,7 +21,7 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     given = weight  # replaced below where it must be transposed
     if attributes.get("transB", 0):
-        weight = _transposed(graph, weight)
+        weight = _transposed(graph, f"{weight.name}_transposed", weight.const_value)
     product = ir.node("MatMul", [node.inputs[0], weight])
     nodes = [product]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
@@ -38,16 +38,14 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
-def _transposed(graph: ir.Graph, weight: ir.Value) -> ir.Value:
-    name = f"{weight.name}_transposed"
+def _transposed(graph: ir.Graph, name: str, weight: ir.TensorProtocol) -> ir.Value:
     if name in graph.initializers:
         return graph.initializers[name]
-    assert weight.const_value is not None  # for mypy: the caller has checked
-    array = np.ascontiguousarray(weight.const_value.numpy().T)
+    array = np.ascontiguousarray(weight.numpy().T)
     value = ir.Value(
         name=name,
         shape=ir.Shape(array.shape),
-        type=ir.TensorType(weight.const_value.dtype),
+        type=ir.TensorType(weight.dtype),
         const_value=ir.tensor(array, name=name),
     )
     graph.register_initializer(value)
