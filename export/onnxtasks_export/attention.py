@@ -41,4 +41,17 @@ def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
     return (1.0 - keep) * torch.finfo(torch.float32).min
 
 
+def sliding_mask(mask: torch.Tensor, window: int) -> torch.Tensor:
+    """[batch, 1, 1, key] additive -> [batch, 1, query, key] that also hides distant keys.
+
+    Args:
+        mask: From `additive_mask`.
+        window: Largest distance at which a token is seen, as transformers'
+            `sliding_window_bidirectional_overlay` counts it.
+    """
+    at = torch.arange(mask.shape[-1], device=mask.device)
+    near = (at[None, :] - at[:, None]).abs() <= window  # [query, key]
+    return torch.where(near[None, None], mask, torch.finfo(torch.float32).min)
+
+
 AttentionInterface.register(PLAIN, plain_attention)

@@ -1,7 +1,8 @@
 """A checkpoint on disk or on the hub -> task, model and processors."""
 
+import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ def infer_task(config: Any) -> str | None:
             continue
         if name.endswith("ForCTC"):  # TasksManager's task, but its model class would be seq2seq
             return "automatic-speech-recognition"
+        if name.endswith("ForNextSentencePrediction"):  # TasksManager does not know it
+            return "next-sentence-prediction"
         try:
             return str(TasksManager.infer_task_from_model(head))
         except (KeyError, ValueError):
@@ -62,8 +65,13 @@ def infer_task(config: Any) -> str | None:
     return None
 
 
-def load_model(source: str, auto_class: str) -> Any:
+def load_model(source: str, auto_class: str, unused: Sequence[str] = ()) -> Any:
     """Load the model, fp32, in evaluation mode.
+
+    Args:
+        source: A local folder or a hub id.
+        auto_class: The class of transformers that loads it with its head.
+        unused: Beginnings of the names of weights that may be missing, because nothing reads them.
 
     Raises:
         ExportError: It cannot be loaded, has no safetensors, or lacks the weights of its head.
@@ -77,7 +85,8 @@ def load_model(source: str, auto_class: str) -> Any:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    if missing := sorted(info["missing_keys"]):
+    missing = [name for name in sorted(info["missing_keys"]) if not name.startswith(tuple(unused))]
+    if missing:
         raise ExportError(
             f"{source} holds no weights for {', '.join(missing[:3])}: it is not fine-tuned for "
             f"{auto_class.removeprefix('AutoModelFor')}, and its answers would be random"
@@ -95,6 +104,21 @@ def load_tokenizer(source: str) -> Any:
         return transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
 
 
+def load_fast_tokenizer(source: str) -> Any:
+    """Load a tokenizer that has a `tokenizer.json` form; transformers converts others if it can.
+
+    Raises:
+        ExportError: It cannot be loaded.
+        UnsupportedModelError: It exists in Python only.
+    """
+    tokenizer = load_tokenizer(source)
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedModelError(
+            f"{type(tokenizer).__name__} has no fast form (tokenizer.json), which a bundle needs"
+        )
+    return tokenizer
+
+
 def load_feature_extractor(source: str) -> Any:
     """Load the feature extractor.
 
@@ -106,18 +130,27 @@ def load_feature_extractor(source: str) -> Any:
 
 
 def write_tokenizer(tokenizer: Any, path: Path) -> None:
-    """Write `tokenizer.json` without the padding and truncation its last user left in it.
-
-    Raises:
-        UnsupportedModelError: The tokenizer exists in Python only.
-    """
-    if not getattr(tokenizer, "is_fast", False):
-        raise UnsupportedModelError(
-            f"{type(tokenizer).__name__} has no fast form (tokenizer.json), which a bundle needs"
-        )
+    """Write `tokenizer.json` without the padding and truncation its last user left in it."""
     state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     state["padding"] = state["truncation"] = None
     path.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+
+
+def text_settings(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """What the spec of a text task is made of: tokenizer, config, and the inputs of the model."""
+    tokenizer, config = checkpoint.processors["tokenizer"], checkpoint.config.to_dict()
+    settings = {name: getattr(tokenizer, name, None) for name in TOKENIZER_SETTINGS}
+    taken = inspect.signature(checkpoint.model.forward).parameters
+    inputs = [name for name in tokenizer.model_input_names if name in taken]
+    if config.get("type_vocab_size") == 0:  # the model takes them and looks nothing up (DeBERTa)
+        inputs = [name for name in inputs if name != "token_type_ids"]
+    return settings, config, inputs
+
+
+TOKENIZER_SETTINGS = (
+    *("model_max_length", "padding_side", "truncation_side"),
+    *("pad_token_id", "mask_token_id", "cls_token_id", "unk_token_id"),
+)
 
 
 def versions() -> Mapping[str, str]:
@@ -138,7 +171,7 @@ def _refusals(source: str) -> Iterator[None]:
     """Turn what transformers raises while loading into one sentence."""
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, LookupError, RuntimeError, TypeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "trust_remote_code" in str(error):
             raise UnsupportedModelError(

@@ -36,8 +36,15 @@ print(answer({example}))
 
 _EXAMPLES = {
     "automatic-speech-recognition": '"recording.wav"',
+    "fill-mask": 'f"A text with a {answer.spec.mask_token}."',
+    "feature-extraction": '"A text."',
     "image-classification": '"picture.jpg"',
+    "question-answering": '("What is it?", "It is a text.")',
+    "next-sentence-prediction": '("A text.", "The next one.")',
     "text-classification": '"A text."',
+    "text-ranking": '("A question?", ["A document.", "Another."])',
+    "zero-shot-classification": '"A text.", labels=["politics", "sports"]',
+    "token-classification": '"A text.", aggregation="simple"',
 }
 
 
@@ -64,8 +71,8 @@ def model_card(manifest: Manifest, parity: Parity, sizes: Mapping[str, int]) -> 
     notes = (
         "Every answer was compared with the original checkpoint's, asked one input at a time, in "
         f"batches of {', '.join(map(str, batches))}. Divergence is the largest share of "
-        "probability that moved in one answer (0 to 1). Largest difference between an answer in a "
-        f"batch and alone: {spread}."
+        "probability that moved in one answer (0 to 1); of vectors, 1 - cosine. Largest difference "
+        f"between an answer in a batch and alone: {spread}."
     )
     return _CARD.format(
         task=manifest.task,

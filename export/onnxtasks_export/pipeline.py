@@ -30,6 +30,7 @@ from onnxtasks_export.model_card import model_card
 from onnxtasks_export.originals.base import Comparison
 from onnxtasks_export.precision import to_int8
 from onnxtasks_export.report import ExportReport, VariantReport
+from onnxtasks_export.sentence_transformers import saved_as, transformer_source
 from onnxtasks_export.tasks import EXPORTS, TaskExport, supported
 
 EXACT = "cpu-fp32"
@@ -57,7 +58,8 @@ def run_export(
         raise ExportError(f"max_divergence is {max_divergence!r}; it lies between 0 and 1")
     limit = verify.DIVERGENCE_LIMIT if max_divergence is None else max_divergence
     checkpoint, export = load_checkpoint(source, task)
-    names = chosen_variants(variants, helps=export.families[checkpoint.config.model_type])
+    helps = export.families.get(checkpoint.config.model_type, False)
+    names = chosen_variants(variants, helps=helps)
     with _in_place(target) as folder:
         reports = _write(folder, checkpoint, export, names, samples, limit)
     return ExportReport(
@@ -76,21 +78,30 @@ def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExpo
         ExportError: It cannot be loaded.
         UnsupportedModelError: No export for its task or family.
     """
-    config = load_config(source)
-    task = task or infer_task(config)
+    root = transformer_source(source)
+    config = load_config(root)
+    task = task or _task_of(source, config)
     if task is None or task not in EXPORTS:
         heads = ", ".join(config.architectures or ("no head",))
         raise UnsupportedModelError(
             f"{source}: no export for task {task!r} ({heads}); supported: {supported()}"
         )
     export = EXPORTS[task]
-    if config.model_type not in export.families:
+    if config.model_type not in export.families and not export.any_family:
         raise UnsupportedModelError(
             f"{source}: no export of {config.model_type!r} for {task}; supported: {supported()}"
         )
     processors = {name: load(source) for name, load in export.processors.items()}
-    model = load_model(source, export.auto_class)
+    model = load_model(root, export.auto_class, export.unused)
     return Checkpoint(source, task, config, model, processors), export
+
+
+def _task_of(source: str, config: Any) -> str | None:
+    """What sentence-transformers saved says whether it embeds or ranks; else the head does."""
+    saved = saved_as(source, config)
+    if saved == "CrossEncoder" and config.num_labels == 1:  # with more it is a classifier
+        return "text-ranking"
+    return "feature-extraction" if saved == "SentenceTransformer" else infer_task(config)
 
 
 def chosen_variants(variants: Sequence[str] | None, *, helps: bool) -> tuple[str, ...]:

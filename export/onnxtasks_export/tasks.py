@@ -3,7 +3,6 @@
 A new model family of a known task is one word in its `families`, once its parity test passes.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +12,39 @@ import msgspec
 
 from onnxtasks_export.checkpoint import (
     Checkpoint,
+    load_fast_tokenizer,
     load_feature_extractor,
     load_tokenizer,
+    text_settings,
     write_tokenizer,
 )
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.graphs.ctc import ctc_graph
+from onnxtasks_export.graphs.embedder import embedder_graph
 from onnxtasks_export.graphs.image_encoder import image_graph
-from onnxtasks_export.graphs.text_encoder import text_classifier_graph
+from onnxtasks_export.graphs.mask_filler import mask_filler_graph
+from onnxtasks_export.graphs.text_head import text_head_graph
+from onnxtasks_export.originals import feature_extraction as original_feature_extraction
+from onnxtasks_export.originals import fill_mask as original_fill_mask
 from onnxtasks_export.originals import image_classification as original_image_classification
+from onnxtasks_export.originals import next_sentence_prediction as original_next_sentence
+from onnxtasks_export.originals import question_answering as original_question_answering
 from onnxtasks_export.originals import speech_recognition as original_speech_recognition
 from onnxtasks_export.originals import text_classification as original_text_classification
+from onnxtasks_export.originals import text_ranking as original_text_ranking
+from onnxtasks_export.originals import token_classification as original_token_classification
+from onnxtasks_export.originals import zero_shot_classification as original_zero_shot
 from onnxtasks_export.originals.base import Comparison
 from onnxtasks_export.originals.image_processor import pil_image_processor
-from onnxtasks_export.specs import image_classification, text_classification
+from onnxtasks_export.sentence_transformers import load_sentence_tokenizer, read_sentence_model
+from onnxtasks_export.specs import (
+    fill_mask,
+    image_classification,
+    next_sentence_prediction,
+    text_classification,
+    token_classification,
+    zero_shot_classification,
+)
 
 
 @dataclass(frozen=True)
@@ -46,23 +64,44 @@ class TaskExport:
     comparison: Callable[[Checkpoint], Comparison]
     files: Callable[[Checkpoint, Path], None] = lambda checkpoint, folder: None
     """Writes what else the task reads into the bundle's folder."""
+    any_family: bool = False
+    """Whether a family that is not listed is tried: capture and comparison decide."""
+    unused: tuple[str, ...] = ()
+    """Beginnings of the names of weights that the graph does not read, and that may be missing."""
 
 
-def _text_spec(checkpoint: Checkpoint) -> msgspec.Struct:
-    tokenizer = checkpoint.processors["tokenizer"]
-    settings = {
-        name: getattr(tokenizer, name)
-        for name in ("model_max_length", "pad_token_id", "truncation_side")
-    }
-    taken = inspect.signature(checkpoint.model.forward).parameters
-    inputs = [name for name in tokenizer.model_input_names if name in taken]
-    return text_classification.spec(settings, checkpoint.config.to_dict(), inputs)
+def _fill_mask_spec(checkpoint: Checkpoint) -> msgspec.Struct:
+    tokenizer, config, inputs = text_settings(checkpoint)
+    masks = fill_mask.mask_settings(checkpoint.processors["tokenizer"])
+    return fill_mask.spec(tokenizer | masks, config, inputs)
 
 
 def _image_spec(checkpoint: Checkpoint) -> msgspec.Struct:
     processor = checkpoint.processors["image_processor"].to_dict()
     return image_classification.spec(processor, checkpoint.config.to_dict())
 
+
+def _write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
+    write_tokenizer(checkpoint.processors["tokenizer"], folder / "tokenizer.json")
+
+
+TEXT: dict[str, Any] = {
+    "families": {
+        "albert": False,
+        "bert": True,
+        "deberta-v2": False,
+        "distilbert": True,
+        "electra": False,
+        "modernbert": False,
+        "mpnet": False,
+        "roberta": False,
+        "xlm-roberta": False,
+    },
+    "any_family": True,
+    "processors": {"tokenizer": load_fast_tokenizer},
+    "files": _write_tokenizer,
+}
+"""What the text tasks have in common."""
 
 EXPORTS: dict[str, TaskExport] = {
     "automatic-speech-recognition": TaskExport(
@@ -76,6 +115,33 @@ EXPORTS: dict[str, TaskExport] = {
         graphs=lambda checkpoint, spec: {"model": ctc_graph(checkpoint, spec)},
         comparison=original_speech_recognition.comparison,
     ),
+    "feature-extraction": TaskExport(
+        auto_class="AutoModel",
+        spec=original_feature_extraction.spec_of,
+        graphs=lambda checkpoint, spec: {
+            "model": embedder_graph(
+                checkpoint, spec, checkpoint.processors["sentence_transformers"].layers
+            )
+        },
+        comparison=original_feature_extraction.comparison,
+        unused=("pooler.",),
+        **TEXT
+        | {
+            "processors": {
+                "sentence_transformers": read_sentence_model,
+                "tokenizer": load_sentence_tokenizer,
+            }
+        },
+    ),
+    "fill-mask": TaskExport(
+        auto_class="AutoModelForMaskedLM",
+        spec=_fill_mask_spec,
+        graphs=lambda checkpoint, spec: {
+            "model": mask_filler_graph(checkpoint, spec.text, spec.vocabulary)
+        },
+        comparison=original_fill_mask.comparison,
+        **TEXT,
+    ),
     "image-classification": TaskExport(
         auto_class="AutoModelForImageClassification",
         families={"convnext": True, "vit": True},
@@ -84,20 +150,74 @@ EXPORTS: dict[str, TaskExport] = {
         graphs=lambda checkpoint, spec: {"model": image_graph(checkpoint, spec)},
         comparison=original_image_classification.comparison,
     ),
+    "question-answering": TaskExport(
+        auto_class="AutoModelForQuestionAnswering",
+        spec=original_question_answering.spec_of,
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(
+                checkpoint,
+                spec.text,
+                {"start_logits": ("batch", "token"), "end_logits": ("batch", "token")},
+            )
+        },
+        comparison=original_question_answering.comparison,
+        **TEXT,
+    ),
+    "next-sentence-prediction": TaskExport(
+        auto_class="AutoModelForNextSentencePrediction",
+        spec=lambda checkpoint: next_sentence_prediction.spec(*text_settings(checkpoint)),
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", 2)})
+        },
+        comparison=original_next_sentence.comparison,
+        **TEXT,
+    ),
     "text-classification": TaskExport(
         auto_class="AutoModelForSequenceClassification",
-        families={"bert": True, "distilbert": True},
-        processors={"tokenizer": load_tokenizer},
-        spec=_text_spec,
-        graphs=lambda checkpoint, spec: {"model": text_classifier_graph(checkpoint, spec)},
+        spec=lambda checkpoint: text_classification.spec(*text_settings(checkpoint)),
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", len(spec.labels))})
+        },
         comparison=original_text_classification.comparison,
-        files=lambda checkpoint, folder: write_tokenizer(
-            checkpoint.processors["tokenizer"], folder / "tokenizer.json"
-        ),
+        **TEXT,
+    ),
+    "text-ranking": TaskExport(
+        auto_class="AutoModelForSequenceClassification",
+        spec=original_text_ranking.spec_of,
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", 1)})
+        },
+        comparison=original_text_ranking.comparison,
+        **TEXT,
+    ),
+    "token-classification": TaskExport(
+        auto_class="AutoModelForTokenClassification",
+        spec=lambda checkpoint: token_classification.spec(*text_settings(checkpoint)),
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(
+                checkpoint, spec.text, {"logits": ("batch", "token", len(spec.labels))}
+            )
+        },
+        comparison=original_token_classification.comparison,
+        **TEXT,
+    ),
+    "zero-shot-classification": TaskExport(
+        auto_class="AutoModelForSequenceClassification",
+        spec=lambda checkpoint: zero_shot_classification.spec(*text_settings(checkpoint)),
+        graphs=lambda checkpoint, spec: {
+            "model": text_head_graph(
+                checkpoint, spec.text, {"logits": ("batch", checkpoint.config.num_labels)}
+            )
+        },
+        comparison=original_zero_shot.comparison,
+        **TEXT,
     ),
 }
 
 
 def supported() -> str:
     """What can be exported, for people."""
-    return "; ".join(f"{task}: {', '.join(EXPORTS[task].families)}" for task in sorted(EXPORTS))
+    return "; ".join(
+        f"{task}: {', '.join(EXPORTS[task].families)}{' and others' * EXPORTS[task].any_family}"
+        for task in sorted(EXPORTS)
+    )

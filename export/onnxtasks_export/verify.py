@@ -93,7 +93,7 @@ def compare(folder: Path, variant: str, comparison: Comparison, expected: Expect
         compared=len(pairs),
         same=sum(one.key == other.key or one.margin < TIE for one, other in pairs) / len(pairs),
         max_difference=max(_far(one, other) for one, other in pairs),
-        divergence=max(_moved(one, other) for one, other in pairs),
+        divergence=max(comparison.moved(one, other) for one, other in pairs),
         spread=max(_far(a, b) for got in by_batch for a, b in zip(alone, got, strict=True)),
         reference_difference=reference,
     )
@@ -117,8 +117,9 @@ def check(variant: str, difference: Difference, *, exact: bool, tolerance: float
         )
     if not exact and difference.divergence > tolerance:
         raise ParityError(
-            f"{variant}: {difference.divergence:.3g} of one answer's probability moved; the limit "
-            f"is {tolerance:g}. Raise max_divergence, or leave the variant out"
+            f"{variant}: one answer moved by {difference.divergence:.3g} (a share of probability; "
+            f"for vectors 1 - cosine); the limit is {tolerance:g}. Raise max_divergence, or leave "
+            "the variant out"
         )
     if exact and difference.spread > SPREAD_TOLERANCE:
         raise ParityError(
@@ -140,8 +141,3 @@ def _far(one: Answer, other: Answer) -> float:
             f"scores of shape {other.scores.shape}, the original's {one.scores.shape}"
         )
     return float(np.abs(one.scores - other.scores).max())
-
-
-def _moved(one: Answer, other: Answer) -> float:
-    """Total variation distance, the mean over an answer's decisions."""
-    return float(np.abs(one.scores - other.scores).sum(-1).mean() / 2)

@@ -25,6 +25,11 @@ class Answer:
     below 1e-5 in the original, another key is a tie and not a difference."""
 
 
+def total_variation(one: Answer, other: Answer) -> float:
+    """The share of probability that moved, the mean over an answer's decisions; 0 to 1."""
+    return float(np.abs(one.scores - other.scores).sum(-1).mean() / 2)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How a task's original is asked, and how the bundle is."""
@@ -35,6 +40,8 @@ class Comparison:
     """Asks the original, one item at a time."""
     bundle: Callable[[Task[Any, Any], Sequence[Any]], list[Answer]]
     """Asks the bundle's task, all items at once."""
+    moved: Callable[[Answer, Answer], float] = total_variation
+    """How far a variant that is not exact moved an answer, 0 to 1."""
 
 
 def label_answer(scores: Sequence[float]) -> Answer:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from transformers import TextClassificationPipeline
 
-from onnxtasks_export.checkpoint import Checkpoint
+from onnxtasks_export.checkpoint import Checkpoint, text_settings
 from onnxtasks_export.originals.base import Answer, Comparison, ask_classifier, label_answer
+from onnxtasks_export.specs.text import text_spec
 
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # words
 
@@ -17,7 +18,7 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
     tokenizer = checkpoint.processors["tokenizer"]
     pipeline = TextClassificationPipeline(model=checkpoint.model, tokenizer=tokenizer, device="cpu")
     config = checkpoint.config
-    longest = min(tokenizer.model_max_length, config.max_position_embeddings)
+    longest = text_spec(*text_settings(checkpoint)).max_length
     words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
 
     def samples(rng: np.random.Generator) -> Sequence[Any]:

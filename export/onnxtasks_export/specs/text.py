@@ -18,8 +18,10 @@ def text_spec(
     """
     pad = tokenizer["pad_token_id"]
     positions = config.get("max_position_embeddings") or tokenizer["model_max_length"]
+    if config.get("model_type") in COUNTS_FROM_PADDING:
+        positions -= 1 + config["pad_token_id"]
     return TextSpec(
-        inputs=tuple(name for name in ORDER if name in inputs),
+        inputs=tuple(name for name in ORDER if name in {"attention_mask", *inputs}),
         # A tokenizer without a limit says 1e30.
         max_length=int(min(tokenizer["model_max_length"], positions)),
         pad_id=0 if pad is None else pad,
@@ -31,3 +33,8 @@ def text_spec(
 
 
 ORDER: tuple[Any, ...] = ("input_ids", "attention_mask", "token_type_ids")
+COUNTS_FROM_PADDING = (
+    *("camembert", "data2vec-text", "mpnet", "roberta", "roberta-prelayernorm"),
+    *("xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
+"""Families whose first position is that behind the padding id; so many positions hold no token."""
