@@ -1,8 +1,10 @@
-"""Run exported Transformers checkpoints with ONNX Runtime, without torch or transformers."""
+"""Run exported Transformers checkpoints with ONNX Runtime, without torch or transformers.
+
+The names and their types are listed once more in `__init__.pyi`, which type checkers read.
+"""
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from onnxtasks.errors import BundleError as BundleError
 from onnxtasks.errors import DeviceError as DeviceError
@@ -17,28 +19,26 @@ from onnxtasks.errors import UnsupportedModelError as UnsupportedModelError
 # The wheels of ONNX Runtime send telemetry by default since 1.29; they read this when imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-if TYPE_CHECKING:
-    from onnxtasks.ops.labels import Label as Label
-    from onnxtasks.tasks import load as load
-    from onnxtasks.tasks.image_classification import ImageClassifier as ImageClassifier
-    from onnxtasks.tasks.speech_recognition import Span as Span
-    from onnxtasks.tasks.speech_recognition import SpeechRecognizer as SpeechRecognizer
-    from onnxtasks.tasks.speech_recognition import Transcript as Transcript
-    from onnxtasks.tasks.text_classification import TextClassifier as TextClassifier
-    from onnxtasks.timing import record_stages as record_stages
-
 # Imported when first used: a text model needs no image and sound libraries, which cost a third of
 # the import and some 10 MB, and `onnxtasks --help` needs none of them.
-_LATER = {
-    "ImageClassifier": "onnxtasks.tasks.image_classification",
-    "Label": "onnxtasks.ops.labels",
-    "Span": "onnxtasks.tasks.speech_recognition",
-    "SpeechRecognizer": "onnxtasks.tasks.speech_recognition",
-    "TextClassifier": "onnxtasks.tasks.text_classification",
-    "Transcript": "onnxtasks.tasks.speech_recognition",
-    "load": "onnxtasks.tasks",
-    "record_stages": "onnxtasks.timing",
+_MODULES = {
+    "onnxtasks.ops.entities": ("Entity",),
+    "onnxtasks.ops.labels": ("Label",),
+    "onnxtasks.ops.pooling": ("similarity",),
+    "onnxtasks.tasks": ("load",),
+    "onnxtasks.tasks.feature_extraction": ("Embedder",),
+    "onnxtasks.tasks.fill_mask": ("Fill", "MaskFiller"),
+    "onnxtasks.tasks.image_classification": ("ImageClassifier",),
+    "onnxtasks.tasks.next_sentence_prediction": ("NextSentencePredictor",),
+    "onnxtasks.tasks.question_answering": ("Answer", "QuestionAnswerer"),
+    "onnxtasks.tasks.speech_recognition": ("Span", "SpeechRecognizer", "Transcript"),
+    "onnxtasks.tasks.text_classification": ("TextClassifier",),
+    "onnxtasks.tasks.text_ranking": ("Ranked", "TextRanker"),
+    "onnxtasks.tasks.token_classification": ("TokenClassifier",),
+    "onnxtasks.tasks.zero_shot_classification": ("ZeroShotClassifier",),
+    "onnxtasks.timing": ("record_padding", "record_stages"),
 }
+_LATER = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,7 @@
 """Sessions: named arrays in, named arrays out. The only module that imports onnxruntime."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +22,8 @@ Outputs: TypeAlias = dict[str, Array]
 class Session(Protocol):
     """A loaded graph."""
 
-    def run(self, feeds: Feeds) -> Outputs:
-        """Run the graph once."""
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
+        """Run the graph once; give the named outputs only, or all."""
         ...
 
 
@@ -89,8 +89,13 @@ class OrtSession:
         self._names = list(self.outputs)
         self._process = os.getpid()
 
-    def run(self, feeds: Feeds) -> Outputs:
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         """Run the graph once.
+
+        Args:
+            feeds: Every input of the graph.
+            outputs: The outputs to give; the others are not copied out of the engine. None gives
+                all.
 
         Raises:
             GraphError: The feeds are not what the graph wants; or the session is closed.
@@ -104,11 +109,12 @@ class OrtSession:
                 f"{self.path.name} was loaded in process {self._process} and used in its fork "
                 f"{os.getpid()}; load the bundle after the fork, or start workers with 'spawn'"
             )
+        names = self._names if outputs is None else list(outputs)
         try:
-            values = session.run(self._names, feeds)
+            values = session.run(names, feeds)
         except Exception as error:  # as above
             raise GraphError(self._mismatch(feeds, error)) from error
-        return dict(zip(self._names, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
     def close(self) -> None:
         """Give the graph's memory back once no run uses it any more."""

@@ -1,11 +1,29 @@
-"""How long each stage of a call takes; costs a lookup when nobody asks."""
+"""How long each stage of a call takes, and what it pads; costs a lookup when nobody asks."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Padding:
+    """What the text tasks gave to the graph."""
+
+    tokens: int = 0
+    """Tokens of the inputs, special ones included."""
+    padding: int = 0
+    """Filler behind the shorter inputs of a run."""
+
+    @property
+    def share(self) -> float:
+        """Share of what the graph computed on that is padding, 0..1."""
+        return self.padding / max(1, self.tokens + self.padding)
+
 
 _recorded: ContextVar[dict[str, float] | None] = ContextVar("onnxtasks_stages", default=None)
+_padded: ContextVar[Padding | None] = ContextVar("onnxtasks_padding", default=None)
 
 
 @contextmanager
@@ -35,3 +53,26 @@ def record_stages() -> Iterator[dict[str, float]]:
         yield seconds
     finally:
         _recorded.reset(token)
+
+
+def count_padding(tokens: int, padding: int) -> None:
+    """Add one run's tokens and padding, if someone records."""
+    counts = _padded.get()
+    if counts is not None:
+        counts.tokens += tokens
+        counts.padding += padding
+
+
+@contextmanager
+def record_padding() -> Iterator[Padding]:
+    """Collect what the text tasks called inside give to their graphs, in this thread.
+
+    Yields:
+        Counts that grow: tokens, padding, and the share of padding.
+    """
+    counts = Padding()
+    token = _padded.set(counts)
+    try:
+        yield counts
+    finally:
+        _padded.reset(token)

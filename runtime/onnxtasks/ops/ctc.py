@@ -8,23 +8,10 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from onnxtasks.ops.clean_up import clean_up
 from onnxtasks.ops.scores import Float
 
 Pieces: TypeAlias = tuple["Piece", ...]
-
-# transformers' PreTrainedTokenizerBase.clean_up_tokenization, in its order.
-CLEAN_UP = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
 
 
 class CtcSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -130,8 +117,7 @@ def join(characters: Pieces, spec: CtcSpec) -> str:
     if spec.lower_case:
         text = text.lower()
     if spec.clean_up:
-        for spaced, tight in CLEAN_UP:
-            text = text.replace(spaced, tight)
+        text = clean_up(text)
     return text
 
 

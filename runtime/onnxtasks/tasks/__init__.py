@@ -11,8 +11,15 @@ from onnxtasks.tasks.base import Task
 
 TASKS = {
     "automatic-speech-recognition": "onnxtasks.tasks.speech_recognition:SpeechRecognizer",
+    "feature-extraction": "onnxtasks.tasks.feature_extraction:Embedder",
+    "fill-mask": "onnxtasks.tasks.fill_mask:MaskFiller",
     "image-classification": "onnxtasks.tasks.image_classification:ImageClassifier",
+    "next-sentence-prediction": "onnxtasks.tasks.next_sentence_prediction:NextSentencePredictor",
+    "question-answering": "onnxtasks.tasks.question_answering:QuestionAnswerer",
     "text-classification": "onnxtasks.tasks.text_classification:TextClassifier",
+    "text-ranking": "onnxtasks.tasks.text_ranking:TextRanker",
+    "token-classification": "onnxtasks.tasks.token_classification:TokenClassifier",
+    "zero-shot-classification": "onnxtasks.tasks.zero_shot_classification:ZeroShotClassifier",
 }
 """Task -> module and class; imported when needed, with the libraries of that task alone."""
 

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
+import numpy as np
+
 from onnxtasks.bundle import Bundle, Verify
 from onnxtasks.devices import DeviceLike
 from onnxtasks.errors import BundleError, InputError, OnnxTasksError
@@ -46,7 +48,13 @@ class Task(ABC, Generic[In, Out]):
     unit: ClassVar[str]
     """What `measure` counts: "tokens", "pixels" or "seconds"."""
     budget: ClassVar[float]
-    """How much padded input `map` gives one run, in units."""
+    """How much padded input one run gets, in units."""
+    plans_runs: ClassVar[bool] = False
+    """Whether `predict` cuts its items into runs itself, by an option `budget`.
+
+    Text tasks do: the size of a text is known only when it is tokenized, and a long one may be
+    several inputs. Where it is known before the item is read (a file's header), `map` cuts.
+    """
 
     bundle: Bundle | None = None
     """What the task was loaded from; None where it was built from parts."""
@@ -185,7 +193,10 @@ class Task(ABC, Generic[In, Out]):
                 if not keep_errors:
                     raise
                 answers[index] = error
-        for batch in batches(sizes, budget):
+        if self.plans_runs:
+            options = {**options, "budget": budget}
+        # As few runs as fit: what is padded to one size anyway wastes nothing.
+        for batch in [list(sizes)] if self.plans_runs else batches(sizes, budget, budget):
             results = self._batch([items[i] for i in batch], keep_errors, options)
             answers.update(zip(batch, results, strict=True))
         return [answers[index] for index in range(len(items))]
@@ -200,8 +211,10 @@ class Task(ABC, Generic[In, Out]):
                 raise
             if len(items) == 1:
                 return [error]
-        # One bad item fails its batch: answer the batch one by one to find it.
-        return [answer for item in items for answer in self._batch([item], True, options)]
+        # One bad item fails its batch: answer the halves to find it.
+        half = len(items) // 2
+        parts = (items[:half], items[half:])
+        return [answer for part in parts for answer in self._batch(part, True, options)]
 
     def warm_up(self, runs: int = 1) -> None:
         """Run an example input, so that the first real call pays for no first-time work."""
@@ -256,24 +269,39 @@ def check_items(items: object) -> None:
         )
 
 
-def batches(sizes: Mapping[int, float], budget: float) -> list[list[int]]:
-    """Cut items into batches of similar size whose padded size stays within the budget.
+def batches(sizes: Mapping[int, float], budget: float, run_cost: float) -> list[list[int]]:
+    """Cut items into batches of similar size, so that the least is computed.
+
+    Of all ways to cut the items, sorted by size, this is the one with the smallest sum of padded
+    sizes and run costs (dynamic programming over the last batch).
 
     Args:
         sizes: Index of an item -> its size.
-        budget: Largest item times number of items of one batch.
+        budget: Largest item times number of items of one batch; a larger item is alone.
+        run_cost: What a run costs whatever is in it, in the unit of sizes.
+            More makes fewer runs.
 
     Returns:
         The batches, largest items first, so that a batch that does not fit fails early.
     """
     order = sorted(sizes, key=lambda index: -sizes[index])
+    sized = np.array([sizes[index] for index in order], np.float64)
+    least = np.zeros(len(order) + 1)  # [end], cost of everything before
+    starts = [0] * (len(order) + 1)  # [end], where the batch that ends there starts
+    first = 0
+    for end in range(1, len(order) + 1):
+        while first < end - 1 and sized[first] * (end - first) > budget:
+            first += 1  # for no later end does this start fit either
+        places = np.arange(first, end)
+        costs = least[first:end] + sized[first:end] * (end - places) + run_cost
+        best = end - 1 - int(costs[::-1].argmin())  # of equal ones the fullest first batches
+        least[end], starts[end] = costs[best - first], best
     cut: list[list[int]] = []
-    for index in order:
-        if cut and sizes[cut[-1][0]] * (len(cut[-1]) + 1) <= budget:
-            cut[-1].append(index)
-        else:
-            cut.append([index])
-    return cut
+    end = len(order)
+    while end:
+        cut.append(order[starts[end] : end])
+        end = starts[end]
+    return cut[::-1]
 
 
 def groups(keys: Sequence[object]) -> list[list[int]]:

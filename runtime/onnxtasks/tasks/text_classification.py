@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
+import numpy as np
+from tokenizers import Encoding
 
 from onnxtasks.bundle import Bundle
 from onnxtasks.ops.labels import (
@@ -13,9 +15,18 @@ from onnxtasks.ops.labels import (
     check_top_k,
     classify,
 )
-from onnxtasks.ops.text import LongText, TextEncoder, TextLike, TextSpec, check_long_text
-from onnxtasks.session import Feeds, Outputs, Session
+from onnxtasks.ops.scores import Float
+from onnxtasks.ops.text import (
+    LongText,
+    TextEncoder,
+    TextLike,
+    TextSpec,
+    check_long_text,
+    text_size,
+)
+from onnxtasks.session import Session
 from onnxtasks.tasks.base import Task, check_items
+from onnxtasks.tasks.text_runs import BUDGET, run_texts
 from onnxtasks.timing import stage
 
 
@@ -35,7 +46,8 @@ class TextClassifier(Task[TextLike, list[Label]]):
 
     name = "text-classification"
     unit = "tokens"
-    budget = 2048
+    budget = BUDGET
+    plans_runs = True
 
     def __init__(self, session: Session, spec: TextClassificationSpec, text: TextEncoder) -> None:
         self.session = session
@@ -56,6 +68,7 @@ class TextClassifier(Task[TextLike, list[Label]]):
         top_k: int | None = 1,
         function_to_apply: Function | None = None,
         long_text: LongText = "truncate",
+        budget: float = BUDGET,
     ) -> list[list[Label]]:
         """Classify texts or pairs of texts.
 
@@ -65,6 +78,7 @@ class TextClassifier(Task[TextLike, list[Label]]):
             function_to_apply: "softmax", "sigmoid" or "none"; None takes the checkpoint's own.
             long_text: "truncate" cuts a text longer than the model, with a `TruncationWarning`;
                 "error" refuses it.
+            budget: Padded tokens of one run.
 
         Raises:
             InputError: An empty or wrong text, a wrong option.
@@ -76,25 +90,31 @@ class TextClassifier(Task[TextLike, list[Label]]):
         if not items:
             return []
         with stage("preprocess"):
-            feeds = self.preprocess(items, long_text)
-        with stage("run"):
-            outputs = self.session.run(feeds)
+            encodings = self.preprocess(items, long_text)
+        logits = self.logits(encodings, budget)
         with stage("postprocess"):
-            return self.postprocess(outputs, top_k, function_to_apply or self.spec.function)
+            return self.postprocess(logits, top_k, function_to_apply or self.spec.function)
 
-    def preprocess(self, items: Sequence[TextLike], long_text: LongText = "truncate") -> Feeds:
-        """Turn texts into the graph's inputs, int64 [batch, token] each."""
-        return self.text.feeds([self.text.encode(item, long_text) for item in items])
+    def preprocess(
+        self, items: Sequence[TextLike], long_text: LongText = "truncate"
+    ) -> list[Encoding]:
+        """Turn texts into tokens, special ones included."""
+        return [self.text.encode(item, long_text) for item in items]
+
+    def logits(self, encodings: Sequence[Encoding], budget: float = BUDGET) -> Float:
+        """Run the graph: [text, class]."""
+        rows = run_texts(self.session, self.text, encodings, budget)
+        return np.stack([row["logits"] for row in rows])
 
     def postprocess(
-        self, outputs: Outputs, top_k: int | None, function: Function
+        self, logits: Float, top_k: int | None, function: Function
     ) -> list[list[Label]]:
-        """Turn logits [batch, class] into labels, best first."""
-        return classify(outputs["logits"], self.spec.labels, function, top_k)
+        """Turn logits [text, class] into labels, best first."""
+        return classify(logits, self.spec.labels, function, top_k)
 
     def measure(self, item: TextLike) -> float:
-        """The number of tokens, special ones included."""
-        return self.text.length(item)
+        """About the number of tokens."""
+        return text_size(item)
 
     def example(self) -> TextLike:
         """A text of a few words."""
