@@ -4,13 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from onnxtasks.errors import InputError
 from onnxtasks.tasks.base import Task
-from onnxtasks.timing import record_stages
+from onnxtasks.timing import record_padding, record_stages
 
 MIN_ROUNDS = 3  # a median of fewer says nothing
 RUN = "run"
@@ -32,6 +33,8 @@ class Sample:
     total: float
     stages: dict[str, float]
     """"preprocess", "run", "postprocess"."""
+    padding_share: float | None = None
+    """Share of what the graph computed on that was padding, 0..1; None where nothing is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Measurement:
     """Median share of a call spent outside the graph's run, 0..1."""
     items_per_second: float
     """At the median call."""
+    padding_share: float | None
+    """Share of the tokens of a call that is padding, 0..1; None of what is no text."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; times in seconds."""
@@ -76,13 +81,16 @@ def outside_share(samples: Sequence[Sample]) -> float:
     return float(np.median([1 - s.stages.get(RUN, 0.0) / s.total for s in samples]))
 
 
-def timed_call(task: Task[Any, Any], items: Sequence[Any]) -> Sample:
-    """Call `predict` once and take its times."""
-    with record_stages() as stages:
+def timed_call(
+    task: Task[Any, Any], items: Sequence[Any], options: Mapping[str, Any] | None = None
+) -> Sample:
+    """Call `predict` once, with these options, and take its times."""
+    asked = dict(options or {})
+    with record_stages() as stages, record_padding() as padded:
         start = time.perf_counter()
-        task.predict(items)
+        task.predict(items, **asked)
         total = time.perf_counter() - start
-    return Sample(total, dict(stages))
+    return Sample(total, dict(stages), padded.share if padded.tokens else None)
 
 
 def in_turns(
@@ -116,6 +124,7 @@ def measure(
     load: Mapping[str, Callable[[], Task[Any, Any]]],
     item: Any | None = None,
     *,
+    options: Mapping[str, Any] | None = None,
     batch: int = 1,
     runs: int = 50,
     seconds: float = 5.0,
@@ -125,6 +134,7 @@ def measure(
     Args:
         load: Any name, such as the variant -> what loads its task. The tasks are closed at the end.
         item: The input; None takes the task's example.
+        options: Those of `predict`, such as the labels of zero-shot classification.
         batch: How many times the input is given to one call.
         runs: Most calls of each task.
         seconds: Most seconds for each task; three calls are always made, where `runs` allows.
@@ -147,9 +157,11 @@ def measure(
             name: [task.example() if item is None else item] * batch for name, task in tasks.items()
         }
         for name, task in tasks.items():
-            firsts[name] = timed_call(task, items[name]).total
-            timed_call(task, items[name])
-        calls = {name: _call(task, items[name]) for name, task in tasks.items()}
+            firsts[name] = timed_call(task, items[name], options).total
+            timed_call(task, items[name], options)
+        calls = {
+            name: partial(timed_call, task, items[name], options) for name, task in tasks.items()
+        }
         samples = in_turns(calls, runs=runs, seconds=seconds)
         return [
             _summary(task, batch, loads[name], firsts[name], samples[name])
@@ -158,10 +170,6 @@ def measure(
     finally:
         for task in tasks.values():
             task.close()
-
-
-def _call(task: Task[Any, Any], items: Sequence[Any]) -> Callable[[], Sample]:
-    return lambda: timed_call(task, items)
 
 
 def _summary(
@@ -186,6 +194,7 @@ def _summary(
         stages={s: spread([sample.stages.get(s, 0.0) for sample in samples]) for s in stages},
         outside_share=outside_share(samples),
         items_per_second=batch / total.median,
+        padding_share=samples[0].padding_share,  # of the same input, always the same
     )
 
 

@@ -2,16 +2,18 @@
 
 import importlib
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from onnxtasks.cli import options
-from onnxtasks.cli.inputs import READS, read_samples
-from onnxtasks.cli.output import fail, plain_warnings, print_json, refuse, visible
+from onnxtasks.cli.columns import visible
+from onnxtasks.cli.inputs import read_one, read_samples
+from onnxtasks.cli.items import READS
+from onnxtasks.cli.output import fail, plain_warnings, print_json, styled
 from onnxtasks.cli.run import run, task_of
+from onnxtasks.cli.settings import TaskOptions, check_taken, grouped, keywords, names_in
 from onnxtasks.cli.tables import show_findings, show_measurements, show_parity, size
 from onnxtasks.errors import OnnxTasksError
 
@@ -66,7 +68,6 @@ def export(
     task: options.TaskName = None,
     variants: options.Variants = None,
     samples: options.Samples = None,
-    pairs: options.Pairs = False,
     max_divergence: options.MaxDivergence = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -74,9 +75,7 @@ def export(
 
     Nothing is written where they answer differently. Needs the `export` extra.
     """
-    names = None if variants is None else [name.strip() for name in variants.split(",")]
-    if names is not None and not all(names):
-        refuse(f"--variants is {variants!r}; it is names with commas, such as cpu-fp32,cpu-int8")
+    names = None if variants is None else names_in("--variants", variants)
     # By its name, for the runtime imports nothing of the export until someone exports.
     exporter = importlib.import_module("onnxtasks_export")
     report = exporter.export_bundle(
@@ -84,7 +83,7 @@ def export(
         bundle,
         task=task,
         variants=names,
-        samples=None if samples is None else read_samples(samples, pairs=pairs),
+        samples=None if samples is None else read_samples(samples),
         max_divergence=max_divergence,
         overwrite=overwrite,
     )
@@ -94,7 +93,7 @@ def export(
     show_parity({name: (row.bytes, row) for name, row in report.variants.items()})
 
 
-app.command()(run)
+app.command()(grouped(run))
 
 
 @app.command()
@@ -107,7 +106,7 @@ def verify(bundle: options.BundleFolder, device: options.Device = "cpu") -> None
     words = {True: ("ok", "green"), False: ("failed", "red"), None: ("-", "yellow")}
     for check in checks:
         word, colour = words[check.ok]
-        mark = typer.style(f"{word:<6}", fg=colour)
+        mark = styled(f"{word:<6}", colour)
         typer.echo(f"{check.variant:<{width}}  {mark}  {check.message}")
     if all(check.ok is None for check in checks):
         fail("no variant of this bundle can run on this machine, so nothing was checked")
@@ -159,6 +158,7 @@ def doctor(bundle: options.OptionalBundle = None) -> None:
 
 
 @app.command()
+@grouped
 def bench(
     bundle: options.BundleFolder,
     item: options.OptionalInput = None,
@@ -168,21 +168,28 @@ def bench(
     runs: options.Runs = 50,
     seconds: options.Seconds = 5.0,
     batch: options.Batch = 1,
+    *,
+    asked: TaskOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Measure how long a bundle takes; several variants are measured in turns."""
+    """Measure how long a bundle takes; several variants are measured in turns.
+
+    The options of the tasks are those of `onnxtasks run`.
+    """
     from onnxtasks import tasks
     from onnxtasks.benchmark import measure, peak_memory
 
-    given: Any = item
-    if item is not None and READS[task_of(bundle)] != "text":
-        given = Path(item)
+    task = task_of(bundle)
+    check_taken(task, asked)
     load = {
         name: partial(tasks.load, bundle, device=device, variant=name or None, threads=threads)
         for name in (variant or [""])
     }
+    given = None if item is None else read_one(item, READS[task])
     with plain_warnings():
-        rows = measure(load, given, batch=batch, runs=runs, seconds=seconds)
+        rows = measure(
+            load, given, options=keywords(task, asked), batch=batch, runs=runs, seconds=seconds
+        )
     peak = peak_memory()
     if as_json:
         print_json({"variants": [row.to_dict() for row in rows], "peak_memory_bytes": peak})

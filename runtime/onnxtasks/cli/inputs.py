@@ -1,66 +1,35 @@
-"""What stands on the command line, in a file or on a pipe -> the inputs of a task."""
+"""What stands on the command line, in a file or on a pipe: lines, files and documents."""
 
 import glob
 import io
 import itertools
-import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
+from onnxtasks.cli.items import FORMS, WRITTEN, Kind, Named, named_text, printable, read_json
 from onnxtasks.errors import InputError
 
-Kind = Literal["text", "image", "sound"]
-
-READS: dict[str, Kind] = {
-    "automatic-speech-recognition": "sound",
-    "image-classification": "image",
-    "text-classification": "text",
-}
-"""Task -> what its inputs are. A new task is one line here."""
-
-SUFFIXES: dict[Kind, frozenset[str]] = {
-    "text": frozenset(),
-    "image": frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}),
-    "sound": frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"}),
-}
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SOUNDS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
+DOCUMENTS = frozenset({".txt", ".md"})
+SUFFIXES: dict[Kind, frozenset[str]] = {"image": IMAGES, "sound": SOUNDS}
 """What is taken from a folder; a file that is named itself may have any suffix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """One input and what the user calls it."""
-
-    name: str | list[str]
-    """A text, a pair of texts, or a path; for messages and JSON."""
-    item: Any
-    error: InputError | None = None
-    """Why there is no item."""
-
-    @property
-    def label(self) -> str:
-        """The name in one string."""
-        return self.name if isinstance(self.name, str) else " | ".join(self.name)
-
-
-def read_texts(values: Iterable[str], *, pairs: bool, second: str | None) -> Iterator[Named]:
+def read_texts(values: Iterable[str], kind: Kind, *, as_json: bool) -> Iterator[Named]:
     """Turn texts into inputs.
 
     Args:
-        values: The texts; with `pairs`, JSON arrays of two texts.
-        pairs: Whether each value is a pair.
-        second: The second text of every value, or None.
+        values: Texts, or JSON values.
+        kind: What the inputs are; it matters for JSON.
+        as_json: Whether each value is an input in JSON.
     """
     for value in values:
-        if pairs:
-            yield _pair(value)
-        elif second is not None:
-            yield Named([printable(value), printable(second)], (value, second))
-        else:
-            yield Named(printable(value), value)
+        yield read_json(value, FORMS[kind]) if as_json else named_text(value)
 
 
 def read_files(values: Iterable[str], suffixes: frozenset[str]) -> Iterator[Named]:
@@ -76,37 +45,87 @@ def read_files(values: Iterable[str], suffixes: frozenset[str]) -> Iterator[Name
             matches = sorted(glob.glob(value, recursive=True))
         found = [path for match in matches for path in _below(Path(match), suffixes)]
         for path in found:
+            name = printable(str(path))
             exists = path.is_file()
             error = None if exists else InputError("no such file; check the path")
-            yield Named(printable(str(path)), path, error)
+            yield Named(name, name, path, error, titled=True)
         if not found:
             what = "no file in it ends in " + ", ".join(sorted(suffixes))
             if not Path(value).is_dir():
                 what = "nothing matches"
-            yield Named(printable(value), None, InputError(what))
+            yield Named(printable(value), printable(value), None, InputError(what))
 
 
-def read_samples(source: str, *, pairs: bool) -> list[Any]:
+def read_documents(values: Iterable[str]) -> Iterator[Named]:
+    """Turn paths into texts, a whole file each; read when its turn comes."""
+    for one in read_files(values, DOCUMENTS):
+        if one.error is not None:
+            yield one
+            continue
+        try:
+            yield replace(one, item=read_document(one.item))
+        except InputError as error:
+            yield replace(one, item=None, error=error)
+
+
+def read_document(path: Path) -> str:
+    """A whole file as one text; its line ends stay, so that positions in it are the file's.
+
+    Raises:
+        InputError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}; convert the file to UTF-8") from None
+
+
+def read_samples(source: str) -> list[Any]:
     """Read the inputs that an export compares; the kind is told by the files themselves.
 
     Args:
-        source: A folder, a glob, an image or a sound; any other file holds a text a line.
-        pairs: Whether each line is a JSON array of two texts.
+        source: A folder, a glob, an image or a sound; any other file holds a text a line, or a
+            JSON value a line where it ends in .jsonl.
 
     Raises:
-        InputError: Nothing there, or a line that is no pair.
+        InputError: Nothing there, or a line that is no input.
     """
-    known = SUFFIXES["image"] | SUFFIXES["sound"]
     path = Path(source)
-    if path.is_file() and path.suffix.lower() not in known:
+    if path.is_file() and path.suffix.lower() not in IMAGES | SOUNDS:
         with path.open("rb") as stream:
-            found = list(read_texts(lines(stream), pairs=pairs, second=None))
+            if is_json_lines(path):
+                found = [read_json(line, WRITTEN) for line in lines(stream)]
+            else:
+                found = [named_text(line) for line in lines(stream)]
     else:
-        found = list(read_files([source], known))
+        found = list(read_files([source], IMAGES | SOUNDS))
     for named in found:
         if named.error is not None:
             raise InputError(f"{named.label}: {named.error}")
     return [named.item for named in found]
+
+
+def read_one(value: str, kind: Kind) -> Any:
+    """Read one input: a text, a path, or JSON where an input is more than a text.
+
+    Raises:
+        InputError: Not the JSON of such an input.
+    """
+    if kind not in FORMS:
+        return Path(value)
+    if ("text",) in FORMS[kind]:
+        return value
+    named = read_json(value, FORMS[kind])
+    if named.error is not None:
+        raise InputError(f"{named.label}: {named.error}")
+    return named.item
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether a file says by its name that each of its lines is a JSON value."""
+    return path.suffix.lower() in (".jsonl", ".ndjson")
 
 
 def values(inputs: Sequence[str], stdin: BinaryIO) -> Iterator[str]:
@@ -152,19 +171,3 @@ def _below(path: Path, suffixes: frozenset[str]) -> list[Path]:
         and found.is_file()
         and not any(part.startswith(".") for part in found.relative_to(path).parts)
     )
-
-
-def _pair(value: str) -> Named:
-    try:
-        pair = json.loads(value)
-    except (ValueError, RecursionError):
-        pair = None
-    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair):
-        return Named([printable(text) for text in pair], tuple(pair))
-    error = InputError('not a pair; with --pairs an input is a JSON array: ["first", "second"]')
-    return Named(printable(value), None, error)
-
-
-def printable(text: str) -> str:
-    """Without lone surrogates, which cannot be written."""
-    return text.encode("utf-8", "replace").decode("utf-8")

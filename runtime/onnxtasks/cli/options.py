@@ -1,11 +1,26 @@
 """Arguments and options of the commands, with what `--help` says of them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 Argument, Option = typer.Argument, typer.Option
+ALL = "all"
+
+
+def count_or_all(value: str) -> int | str:
+    """Read a number of at least 1, or "all"."""
+    if value == ALL:
+        return ALL
+    try:
+        count = int(value)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise typer.BadParameter(f"{value!r} is neither a number of at least 1 nor 'all'")
+    return count
+
 
 BundleFolder = Annotated[Path, Argument(help="The bundle's folder.", show_default=False)]
 Device = Annotated[str, Option(help="cpu, cuda, cuda:1, openvino, openvino:bf16 or auto.")]
@@ -13,12 +28,9 @@ Variant = Annotated[str | None, Option(help="Such as cpu-int8; the bundle's defa
 Threads = Annotated[
     int | None, Option(min=1, help="Threads of one run; all that the process may use if not given.")
 ]
-Pairs = Annotated[
-    bool,
-    Option("--pairs", help='Each input is two texts, as a JSON array: ["first", "second"].'),
-]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
+# Inputs of `run`.
 Inputs = Annotated[
     list[str] | None,
     Argument(
@@ -28,21 +40,114 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
-File = Annotated[Path | None, Option(help="Read the inputs from this file, one a line.")]
+File = Annotated[
+    Path | None,
+    Option(help="Read the inputs from this file, one a line; JSON where it ends in .jsonl."),
+]
+InputJson = Annotated[
+    bool | None,
+    Option(
+        "--input-jsonl",
+        help='Each input is a JSON value: "text", ["first", "second"], {"text": ...}, '
+        '{"text": ..., "text_pair": ...}, {"question": ..., "context": ...}, '
+        '{"query": ..., "documents": [...]} or {"words": [...]}, as the task takes it.',
+    ),
+]
+Documents = Annotated[
+    bool | None,
+    Option("--documents", help="INPUTS are files, folders or globs; each whole file is one text."),
+]
+TextPair = Annotated[str | None, Option(help="Pairs: the second text, for each of INPUTS.")]
+Question = Annotated[
+    str | None, Option(help="Answers: ask this of each of INPUTS, or of --context.")
+]
+Context = Annotated[
+    str | None, Option(help="Answers: the text that each question of INPUTS is about.")
+]
+ContextFile = Annotated[Path | None, Option(help="Answers: take this whole file as --context.")]
+Query = Annotated[str | None, Option(help="Ranking: order INPUTS by how well they answer this.")]
+
+# Options that are handed to the task.
 TopK = Annotated[
-    int | None, Option(min=1, help="Labels of each input, best first; the task's own if not given.")
+    Any,
+    Option(
+        parser=count_or_all,
+        metavar="INTEGER|all",
+        help="Answers to each input, best first; the task's own if not given.",
+    ),
 ]
 Function = Annotated[
     Literal["softmax", "sigmoid", "none"] | None,
     Option(help="What turns logits into scores; the checkpoint's own if not given."),
 ]
 LongText = Annotated[
-    Literal["truncate", "error"] | None,
-    Option(help="Cut a text that is longer than the model, with a warning, or refuse it."),
+    Literal["windows", "truncate", "error"] | None,
+    Option(
+        help="Of a text longer than the model: cut it, with a warning; refuse it; or, for "
+        "token-classification and there the default, read it in overlapping windows."
+    ),
 ]
-TextPair = Annotated[str | None, Option(help="The second text, for each of INPUTS.")]
+Labels = Annotated[
+    str | None, Option(metavar="A,B,...", help="Zero-shot: the labels to choose from, with commas.")
+]
+Template = Annotated[
+    str | None,
+    Option(help="Zero-shot: the sentence that a label is put into, such as 'It is about {}.'"),
+]
+MultiLabel = Annotated[
+    bool | None, Option("--multi-label", help="Zero-shot: several labels may be true.")
+]
+Aggregation = Annotated[
+    Literal["none", "simple", "first", "average", "max"] | None,
+    Option(help="Entities: how tokens become one; simple if not given, and none gives the tokens."),
+]
+IgnoreLabel = Annotated[
+    list[str] | None,
+    Option(help="Entities: a label to leave out; may be given again. O if not given."),
+]
+Stride = Annotated[
+    int | None, Option(min=0, help="Entities: tokens that two windows of a text share.")
+]
+DocStride = Annotated[
+    int | None, Option(min=0, help="Answers: tokens that two windows of a context share.")
+]
+MaxSeqLen = Annotated[
+    int | None, Option(min=1, help="Answers: tokens of a window, with the question in it.")
+]
+MaxAnswerLen = Annotated[int | None, Option(min=1, help="Answers: most tokens of one.")]
+MaxQuestionLen = Annotated[int | None, Option(min=1, help="Answers: most tokens of a question.")]
+Impossible = Annotated[
+    bool | None, Option("--impossible", help="Answers: allow that there is none.")
+]
+AlignToWords = Annotated[
+    bool | None,
+    Option(help="Answers: whether they are widened to whole words, as they are if not given."),
+]
+Targets = Annotated[
+    str | None,
+    Option(metavar="A,B,...", help="Masks: the only tokens to choose from, with commas."),
+]
+Pooling = Annotated[
+    Literal["none", "mean", "cls", "max", "last"] | None,
+    Option(help="Vectors: how tokens become one; the checkpoint's own if not given."),
+]
+Normalize = Annotated[
+    bool | None,
+    Option(help="Vectors: whether they get length 1; the checkpoint's own if not given."),
+]
+Dimensions = Annotated[
+    int | None, Option(min=1, help="Vectors: keep this many of the first numbers.")
+]
+Prompt = Annotated[
+    str | None, Option(help="Vectors: name of one of the bundle's prompts, such as query.")
+]
+PromptText = Annotated[
+    str | None, Option(help="Vectors: a prompt of your own, in front of each text.")
+]
+
+# How `run` works and prints.
 Timestamps = Annotated[
-    bool, Option("--timestamps", help="Print each word with its start and end in seconds.")
+    bool, Option("--timestamps", help="Speech: print each word with its start and end in seconds.")
 ]
 Budget = Annotated[
     float | None,
@@ -55,6 +160,7 @@ JsonLines = Annotated[
     bool, Option("--jsonl", help="Print a JSON object a line, as the answers come.")
 ]
 
+# `export`.
 Checkpoint = Annotated[str, Argument(help="A local folder or a hub id.", show_default=False)]
 Target = Annotated[Path, Argument(help="The folder to write.", show_default=False)]
 TaskName = Annotated[str | None, Option(help="Such as text-classification; told by the config.")]
@@ -65,7 +171,7 @@ Samples = Annotated[
     str | None,
     Option(
         help="Inputs to compare with: a folder or a quoted glob of images or sounds, or a file "
-        "with a text a line."
+        "with a text a line, or a JSON value a line where it ends in .jsonl."
     ),
 ]
 MaxDivergence = Annotated[
@@ -77,12 +183,17 @@ MaxDivergence = Annotated[
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace the bundle that is there.")]
 
+# `doctor` and `bench`.
 OptionalBundle = Annotated[
     Path | None, Argument(help="A bundle to verify and load here.", show_default=False)
 ]
 OptionalInput = Annotated[
     str | None,
-    Argument(help="A text or a path; the task's example if not given.", show_default=False),
+    Argument(
+        help="A text or a path, or JSON where an input is more than a text; the task's example if "
+        "not given.",
+        show_default=False,
+    ),
 ]
 SeveralVariants = Annotated[
     list[str] | None, Option("--variant", help="Such as cpu-int8; give it again to compare.")

@@ -1,6 +1,7 @@
 """`onnxtasks run`: inputs -> answers, as they come."""
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,77 +11,88 @@ import typer
 
 from onnxtasks.cli import options
 from onnxtasks.cli.inputs import (
-    READS,
     SUFFIXES,
-    Named,
     is_live,
     lines,
+    read_document,
+    read_documents,
     read_files,
     read_texts,
     values,
     windows,
 )
+from onnxtasks.cli.items import (
+    READS,
+    Named,
+    is_text,
+    joined,
+    named_text,
+    printable,
+    ranked,
+    with_context,
+    with_pair,
+    with_question,
+)
 from onnxtasks.cli.output import Results, plain_warnings, refuse
+from onnxtasks.cli.rows import ROWS, WORDS
+from onnxtasks.cli.settings import InputOptions, TaskOptions, check, keywords, refuse_both
+from onnxtasks.errors import BundleError, InputError
 
 WINDOW = 16  # inputs read ahead, so that some can share a run
-
-TAKES: dict[str, tuple[str, ...]] = {
-    "--top-k": ("image-classification", "text-classification"),
-    "--function": ("image-classification", "text-classification"),
-    "--long-text": ("text-classification",),
-    "--text-pair": ("text-classification",),
-    "--pairs": ("text-classification",),
-    "--timestamps": ("automatic-speech-recognition",),
-}
-"""Option -> the tasks that take it. Every task takes the options that are not here."""
 
 
 def run(
     bundle: options.BundleFolder,
-    inputs: options.Inputs = None,
-    file: options.File = None,
+    inputs: InputOptions,
     device: options.Device = "cpu",
     variant: options.Variant = None,
     threads: options.Threads = None,
-    top_k: options.TopK = None,
-    function: options.Function = None,
-    long_text: options.LongText = None,
-    text_pair: options.TextPair = None,
-    pairs: options.Pairs = False,
-    timestamps: options.Timestamps = False,
     budget: options.Budget = None,
+    *,
+    asked: TaskOptions,
+    timestamps: options.Timestamps = False,
     as_json: options.JsonArray = False,
     as_jsonl: options.JsonLines = False,
 ) -> None:
     """Answer inputs with a bundle.
 
-    A bad input is reported on stderr and the rest goes on; the exit code is then 1.
+    A bad input is reported on stderr and the rest goes on; the exit code is then 1. An option that
+    the bundle's task does not take is refused.
     """
-    given: dict[str, object] = {"--top-k": top_k, "--function": function, "--long-text": long_text}
-    given |= {"--text-pair": text_pair, "--pairs": pairs, "--timestamps": timestamps}
     refuse_both({"--json": as_json, "--jsonl": as_jsonl})
-    refuse_both({"--pairs": pairs, "--text-pair": text_pair})
-    refuse_both({"INPUTS": inputs, "--file": file})
     task_name = task_of(bundle)
-    refuse_untaken(task_name, [name for name, value in given.items() if value])
-    results = Results("json" if as_json else "jsonl" if as_jsonl else "lines", words=timestamps)
-    chosen = {"top_k": top_k, "function_to_apply": function, "long_text": long_text}
+    check(task_name, inputs, asked, timestamps)
+    chosen = keywords(task_name, asked)
+    view = WORDS if timestamps else ROWS[task_name]
+    results = Results("json" if as_json else "jsonl" if as_jsonl else "lines", view)
     with ExitStack() as stack:
-        found, live = _source(inputs, file, stack)
-        named = _named(task_name, found, pairs, text_pair)
+        found, live = _source(inputs, stack)
+        named = named_inputs(task_name, found, inputs)
         from onnxtasks import tasks  # here, so that --help stays fast
 
         task = tasks.load(bundle, device=device, variant=variant, threads=threads)
         stack.enter_context(task)
         stack.enter_context(plain_warnings())
-        kept = {name: value for name, value in chosen.items() if value is not None}
+        if chosen:
+            check_options(task, chosen)
         for batch in windows(named, 1 if live else WINDOW):
-            results.expect([one.label for one in batch])
-            for one, answer in answers(task, batch, budget, kept):
-                results.add(one.name, one.label, answer)
+            results.expect(batch)
+            for one, answer in answers(task, batch, budget, chosen):
+                results.add(one, answer)
     results.close()
     if results.failed:
         raise typer.Exit(1)
+
+
+def check_options(task: Any, chosen: dict[str, Any]) -> None:
+    """Let the task refuse its options once, and not again with every input.
+
+    Raises:
+        InputError: A wrong option.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the first input tells it
+        task.predict([], **chosen)
 
 
 def answers(
@@ -100,7 +112,6 @@ def task_of(bundle: Path) -> str:
         BundleError: Not a bundle, or a task that this package does not know.
     """
     from onnxtasks.bundle import read_manifest
-    from onnxtasks.errors import BundleError
 
     task = read_manifest(bundle).task
     if task not in READS:
@@ -108,18 +119,24 @@ def task_of(bundle: Path) -> str:
     return task
 
 
-def refuse_both(given: dict[str, object]) -> None:
-    """End the command where two things were given that exclude each other."""
-    names = [name for name, value in given.items() if value]
-    if len(names) > 1:
-        refuse(f"{names[0]} and {names[1]} exclude each other; give one of them")
-
-
-def refuse_untaken(task: str, given: Sequence[str]) -> None:
-    """End the command where an option was given that the task does not take."""
-    for name in given:
-        if task not in TAKES[name]:
-            refuse(f"{name} is for {' and '.join(TAKES[name])}; this bundle is for {task}")
+def named_inputs(task: str, found: Iterator[str], inputs: InputOptions) -> Iterator[Named]:
+    """The inputs as written -> those of the task, joined with what is the same for all."""
+    if not is_text(task):
+        return read_files(found, SUFFIXES[READS[task]])
+    context = _context(inputs)
+    halves = (inputs.text_pair, inputs.question, context, inputs.query)
+    kind = READS[task] if all(half is None for half in halves) else "text"
+    texts = read_texts(found, kind, as_json=inputs.are_json)
+    if inputs.documents:
+        texts = read_documents(found)
+    if context is not None:
+        questions = texts if inputs.question is None else iter([named_text(inputs.question)])
+        return joined(questions, with_context(context))
+    if inputs.question is not None:
+        return joined(texts, with_question(inputs.question))
+    if inputs.text_pair is not None:
+        return joined(texts, with_pair(inputs.text_pair))
+    return texts if inputs.query is None else ranked(texts, inputs.query)
 
 
 def standard_input() -> BinaryIO:
@@ -127,23 +144,28 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _source(
-    inputs: Sequence[str] | None, file: Path | None, stack: ExitStack
-) -> tuple[Iterator[str], bool]:
+def _context(inputs: InputOptions) -> Named | None:
+    """What --context or --context-file says; a file's path stands for it in JSON."""
+    if inputs.context_file is None:
+        return None if inputs.context is None else named_text(inputs.context)
+    path = str(inputs.context_file)
+    try:
+        return Named(printable(path), printable(path), read_document(inputs.context_file))
+    except InputError as error:
+        refuse(f"--context-file: {path}: {error}")
+
+
+def _source(inputs: InputOptions, stack: ExitStack) -> tuple[Iterator[str], bool]:
     """The inputs as written, and whether they come from something live."""
-    if file is not None:
+    if inputs.are_complete:
+        return iter(()), False
+    if inputs.file is not None:
         try:
-            return lines(stack.enter_context(file.open("rb"))), False
+            return lines(stack.enter_context(inputs.file.open("rb"))), False
         except OSError as error:
             refuse(f"--file: {error}")
     stdin = standard_input()
-    if not inputs and stdin.isatty():
+    if not inputs.inputs and stdin.isatty():
         refuse("nothing to answer; give INPUTS, --file, or lines through a pipe")
-    wanted = inputs or ["-"]
+    wanted = inputs.inputs or ["-"]
     return values(wanted, stdin), "-" in wanted and is_live(stdin)
-
-
-def _named(task: str, found: Iterator[str], pairs: bool, text_pair: str | None) -> Iterator[Named]:
-    if READS[task] == "text":
-        return read_texts(found, pairs=pairs, second=text_pair)
-    return read_files(found, SUFFIXES[READS[task]])

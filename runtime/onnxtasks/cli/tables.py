@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from onnxtasks.cli.output import styled
+
 if TYPE_CHECKING:  # only names of types; what they import is slow
     from onnxtasks.benchmark import Measurement
     from onnxtasks.doctor import Finding
@@ -42,6 +44,7 @@ def show_measurements(rows: Sequence["Measurement"], peak: int | None) -> None:
             if all(stage in row.stages for row in rows)
         ),
         ["outside the run", *(f"{row.outside_share:.1%}" for row in rows)],
+        *_padding(rows),
         ["inputs a second", *(f"{row.items_per_second:.1f}" for row in rows)],
         ["load", *(_ms(row.load_seconds) for row in rows)],
         ["first answer", *(_ms(row.first_seconds) for row in rows)],
@@ -70,8 +73,8 @@ def show_findings(findings: Iterable["Finding"]) -> None:
             break_long_words=False,
         )
         if advice:  # styled once the lines are cut: its colour codes have no width
-            styled = typer.style(advice.strip(), fg=colours[finding.level])
-            lines[0] = lines[0].replace(advice.strip(), styled, 1)
+            marked = styled(advice.strip(), colours[finding.level])
+            lines[0] = lines[0].replace(advice.strip(), marked, 1)
         typer.echo("\n".join(lines))
         section = finding.section
 
@@ -99,6 +102,12 @@ def size(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _padding(rows: Sequence["Measurement"]) -> list[list[str]]:
+    """A row where something was padded."""
+    shares = [row.padding_share or 0.0 for row in rows]
+    return [["padding", *(f"{share:.1%}" for share in shares)]] if any(shares) else []
 
 
 def _ms(seconds: float) -> str:

@@ -1,0 +1,103 @@
+"""Results -> rows on a terminal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from onnxtasks.cli.columns import shorten
+from onnxtasks.cli.items import Named
+
+Row = tuple[str, ...]
+NUMBERS = 3  # of a vector, which nobody reads
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a person sees the answers of a task."""
+
+    rows: Callable[[Any, Named], list[Row]]
+    """(result, input) -> its rows."""
+    below: bool = False
+    """Whether a single row stands below its input too, not beside it."""
+    coloured: bool = False
+    """Whether a terminal shows the text with its entities coloured, and no rows."""
+
+
+def label_rows(labels: Any, one: Named) -> list[Row]:
+    """Classes and their scores."""
+    return [(label.label, f"{label.score:.4f}") for label in labels]
+
+
+def entity_rows(entities: Any, one: Named) -> list[Row]:
+    """Label, score, place and text of entities; character positions."""
+    return [
+        (found.label, f"{found.score:.4f}", str(found.start), str(found.end), found.text)
+        for found in entities
+    ]
+
+
+def answer_rows(answers: Any, one: Named) -> list[Row]:
+    """Score, place and text of answers; character positions in the context."""
+    return [
+        (f"{found.score:.4f}", f"{found.start}..{found.end}", found.text)
+        if found.text
+        else (f"{found.score:.4f}", "-", "(no answer)")
+        for found in answers
+    ]
+
+
+def fill_rows(masks: Any, one: Named) -> list[Row]:
+    """Score, token and text of what fits each mask; which mask, where there are several."""
+    rows = []
+    for number, fills in enumerate(masks, 1):
+        mask = (str(number),) if len(masks) > 1 else ()
+        rows += [
+            (*mask, f"{found.score:.4f}", found.token.strip() or repr(found.token), found.text)
+            for found in fills
+        ]
+    return rows
+
+
+def vector_rows(vector: Any, one: Named) -> list[Row]:
+    """The shape of a vector, or of one a token, and its first numbers."""
+    shape = " x ".join(map(str, vector.shape))
+    first = vector.ravel()[:NUMBERS]
+    more = ["..."] if vector.size > NUMBERS else []
+    return [(f"[{shape}]", " ".join([*(f"{number:.4f}" for number in first), *more]))]
+
+
+def ranked_rows(ranking: Any, one: Named) -> list[Row]:
+    """Index, score and text of documents, best first."""
+    documents = one.name["documents"]
+    return [
+        (str(found.index), f"{found.score:.4f}", shorten(documents[found.index]))
+        for found in ranking
+    ]
+
+
+def transcript_rows(transcript: Any, one: Named) -> list[Row]:
+    """What was said."""
+    return [(transcript.text,)]
+
+
+def word_rows(transcript: Any, one: Named) -> list[Row]:
+    """Words with their times in seconds."""
+    return [(f"{word.start:.2f}", f"{word.end:.2f}", word.text) for word in transcript.words]
+
+
+LABELS = View(label_rows)
+WORDS = View(word_rows, below=True)
+
+ROWS: dict[str, View] = {
+    "automatic-speech-recognition": View(transcript_rows),
+    "feature-extraction": View(vector_rows),
+    "fill-mask": View(fill_rows),
+    "image-classification": LABELS,
+    "next-sentence-prediction": LABELS,
+    "question-answering": View(answer_rows),
+    "text-classification": LABELS,
+    "text-ranking": View(ranked_rows, below=True),
+    "token-classification": View(entity_rows, below=True, coloured=True),
+    "zero-shot-classification": LABELS,
+}
+"""Task -> how its answers are shown. A new task is one line here."""
