@@ -2,6 +2,7 @@
 
 import json
 import string
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import torch
 import transformers
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+from tests.entity_checkpoints import entity_checkpoint
+from tests.sentence_checkpoints import SENTENCES, sentences
+from tests.text_checkpoints import CONFIGS, text_checkpoint
 
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 
@@ -102,8 +107,53 @@ def speech(folder: Path, family: str, norm: str) -> None:
     getattr(transformers, f"{family}ForCTC")(config).save_pretrained(folder)
 
 
-CHECKPOINTS: dict[str, Callable[[Path], None]] = {
+def classifier(family: str) -> Callable[[Path], object]:
+    """A builder of a text classifier."""
+    return lambda folder: text_checkpoint(folder, family, "ForSequenceClassification", num_labels=3)
+
+
+def answerer(family: str) -> Callable[[Path], object]:
+    """A builder of a question answerer."""
+    return lambda folder: text_checkpoint(folder, family, "ForQuestionAnswering")
+
+
+def entity_finder(family: str) -> Callable[[Path], object]:
+    """A builder of a token classifier."""
+    return lambda folder: entity_checkpoint(folder, family)
+
+
+def masks(family: str) -> Callable[[Path], object]:
+    """A builder of a masked language model."""
+    return lambda folder: text_checkpoint(folder, family, "ForMaskedLM")
+
+
+def inference(family: str, *labels: str) -> Callable[[Path], object]:
+    """A builder of a model of natural language inference, with its labels in the order of ids."""
+    settings = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    return lambda folder: text_checkpoint(folder, family, "ForSequenceClassification", **settings)
+
+
+def next_sentence(folder: Path) -> None:
+    """BERT with its head for pairs of sentences."""
+    text_checkpoint(folder, "bert", "ForNextSentencePrediction")
+
+
+IDENTITY = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.1.0"}
+"""What sentence-transformers 4 and 5 write into the config of a cross-encoder."""
+
+
+def ranking(family: str, **settings: object) -> Callable[[Path], object]:
+    """A builder of a cross-encoder."""
+    settings = {"num_labels": 1, **settings}
+    return lambda folder: text_checkpoint(folder, family, "ForSequenceClassification", **settings)
+
+
+CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "bert": bert,
+    "bert-embeddings": lambda folder: text_checkpoint(folder, "bert", "Model"),
     "bert-multi-label": lambda folder: bert(folder, "multi_label_classification"),
     "bert-regression": lambda folder: bert(folder, "regression", labels=1),
     "distilbert": distilbert,
@@ -113,11 +163,30 @@ CHECKPOINTS: dict[str, Callable[[Path], None]] = {
     "wav2vec2-layer": lambda folder: speech(folder, "Wav2Vec2", "layer"),
     "hubert-layer": lambda folder: speech(folder, "Hubert", "layer"),
     "wavlm-layer": lambda folder: speech(folder, "WavLM", "layer"),
+    **{f"{family}-answers": answerer(family) for family in CONFIGS},
+    **{family: classifier(family) for family in CONFIGS if family not in ("bert", "distilbert")},
+    **{f"{family}-entities": entity_finder(family) for family in CONFIGS},
+    **{f"{family}-sentences": sentences(family) for family in SENTENCES},
+    **{f"{family}-masks": masks(family) for family in CONFIGS},
+    "bert-zero-shot": inference("bert", "contradiction", "neutral", "entailment"),
+    "roberta-zero-shot": inference("roberta", "CONTRADICTION", "NEUTRAL", "ENTAILMENT"),
+    "deberta-v2-zero-shot": inference("deberta-v2", "entailment", "neutral", "contradiction"),
+    "bert-next-sentence": next_sentence,
+    "bert-ranking": ranking("bert", sentence_transformers=IDENTITY),
+    "xlm-roberta-ranking": ranking("xlm-roberta"),
 }
+
+TASK_OF: dict[str, str] = {
+    "bert-zero-shot": "zero-shot-classification",
+    "deberta-v2-zero-shot": "zero-shot-classification",
+    "roberta-zero-shot": "zero-shot-classification",
+    "xlm-roberta-ranking": "text-ranking",
+}
+"""Checkpoints that are exported for another task than their head says."""
 
 
 def build(name: str, folder: Path) -> Path:
     """Write the checkpoint `name` into a folder."""
-    torch.manual_seed(sorted(CHECKPOINTS).index(name))
+    torch.manual_seed(zlib.crc32(name.encode()))  # its own, whatever other checkpoints there are
     CHECKPOINTS[name](folder)
     return folder

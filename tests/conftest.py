@@ -27,12 +27,14 @@ def checkpoint_folder(tmp_path_factory):
 def exported(tmp_path_factory, checkpoint_folder):
     """Name -> (bundle folder, export report) of a small random checkpoint, exported once."""
     from onnxtasks_export import export_bundle
+    from tests.checkpoints import TASK_OF
 
     root, made = tmp_path_factory.mktemp("bundles"), {}
 
     def bundle(name):
         if name not in made:
-            made[name] = export_bundle(checkpoint_folder(name), root / name)
+            source = checkpoint_folder(name)
+            made[name] = export_bundle(source, root / name, task=TASK_OF.get(name))
         return root / name, made[name]
 
     return bundle

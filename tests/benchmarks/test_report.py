@@ -1,11 +1,13 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
+
 from benchmarks.figures import Ratio
 from benchmarks.plots import draw
 from benchmarks.report import markdown, milliseconds, table, times
 from benchmarks.results import read, write
-from tests.benchmarks.hand_written import results
+from tests.benchmarks.hand_written import results, set_results
 
 
 def rows(text: str, first: str) -> list[list[str]]:
@@ -39,6 +41,57 @@ def test_answers_and_models_are_separate_tables() -> None:
     (model,) = rows(text, "onnxtasks cpu-fp32, its graph's run")
     # 20 GFLOP in 0.1 s are 200 GFLOP/s, half of the machine's 400.
     assert model[2:] == ["100", "45 %", "200", "300", "50 %", "2.00x (1.60-2.50)"]
+
+
+def test_a_set_is_told_in_texts_per_second() -> None:
+    text = markdown(set_results())
+
+    assert "10 texts of 5 to 400 tokens, median 40, together 590; without padding 200 GF" in text
+    (ours,) = rows(text, "onnxtasks cpu-fp32, map")
+    # 200 GFLOP in 2 s are 100 GFLOP/s, a quarter of the machine's 400.
+    assert ours[1:6] == ["exact", "5.00", "0 %", "12.5 %", "25 %"]
+    assert ours[6:8] == ["3.00x (3.00-3.00)", "2.00x (2.00-2.00)"]  # of 6 s, of 4 s sorted
+    assert ours[8:] == ["501", "50 %", "0.5"]
+    (best,) = rows(text, "transformers pipeline, batch 8")
+    assert best[6] == "1"
+    assert "Start, memory, disk" not in text
+
+
+def test_a_set_without_its_peer_has_no_ratio() -> None:
+    whole = set_results()
+    case = whole.cases["text-mixed"]
+    ours = {"onnxtasks-map-fp32": case.engines["onnxtasks-map-fp32"]}
+    part = msgspec.structs.replace(
+        whole, cases={"text-mixed": msgspec.structs.replace(case, engines=ours)}
+    )
+
+    (row,) = rows(markdown(part), "onnxtasks cpu-fp32, map")
+    assert row[6:] == ["-", "-", "501", "-", "0.5"]
+
+
+def test_of_sentences_there_is_one_peer() -> None:
+    whole = set_results()
+    engines = whole.cases["text-mixed"].engines
+    named = {
+        "onnxtasks-map-fp32": engines["onnxtasks-map-fp32"],
+        "sentence-transformers": engines["pipeline-8"],
+    }
+    case = msgspec.structs.replace(whole.cases["text-mixed"], engines=named)
+
+    text = markdown(msgspec.structs.replace(whole, cases={"sentences-mixed": case}))
+
+    assert "| times as fast as sentence-transformers | peak MB | of sentence-transf" in text
+    (row,) = rows(text, "onnxtasks cpu-fp32, map")
+    assert row[6] == "3.00x (3.00-3.00)"
+
+
+def test_plots_show_what_one_text_of_a_set_takes(tmp_path: Path) -> None:
+    (latency,) = draw(set_results(), tmp_path)  # no start is measured
+
+    text = latency.read_text(encoding="utf-8")
+    assert "transformers pipeline, batch 8, sorted by length" in text
+    assert ">200<" in text  # 2 s for 10 texts
+    assert ">800<" in text
 
 
 def test_targets_table() -> None:

@@ -3,8 +3,9 @@ import msgspec
 from benchmarks.cases import CASES
 from benchmarks.engines import ENGINES, MEASURED_STAGES
 from benchmarks.results import Results
+from benchmarks.suite import takes_part
 from benchmarks.targets import TARGETS, Verdict, judge
-from tests.benchmarks.hand_written import results
+from tests.benchmarks.hand_written import results, set_results
 
 
 def by_name(found: Results) -> dict[str, Verdict]:
@@ -52,9 +53,34 @@ def test_an_engine_that_was_not_measured_gives_no_verdict() -> None:
 
 def test_targets_name_what_is_measured() -> None:
     for target in TARGETS:
-        for engine, quantity in (target.over, target.under):
-            figures = {ENGINES[engine].figure, "cold", "memory"}
-            if engine.startswith("onnxtasks"):
-                figures |= set(MEASURED_STAGES.values())
-            assert quantity in figures, target.what
-            assert ENGINES[engine].figure in CASES[target.case].figures, target.what
+        for names, quantity in (target.over, target.under):
+            for engine in (names,) if isinstance(names, str) else names:
+                figures = {ENGINES[engine].figure, "cold", "memory", "peak"}
+                if engine.startswith("onnxtasks"):
+                    figures |= set(MEASURED_STAGES.values())
+                assert quantity in figures, target.what
+                assert takes_part(ENGINES[engine], CASES[target.case]), target.what
+
+
+def test_of_several_engines_the_fastest_counts() -> None:
+    found = {verdict.target.what: verdict for verdict in judge(set_results())}
+
+    speed = found["cpu-fp32 texts per second, of the pipeline's at its best batch size"]
+    assert speed.ratio is not None
+    assert speed.ratio.value == 3.0  # batch 8 takes 6 s, batch 1 takes 8 s, ours 2 s
+    memory = found["cpu-fp32 peak memory, of the pipeline's at its best batch size"]
+    assert memory.ratio is not None
+    assert memory.ratio.value == 0.5  # 501 MB of the 1002 MB of batch 8
+    missing = found["cpu-int8 texts per second, of the pipeline's at its best batch size"]
+    assert missing.met is None
+
+
+def test_without_a_pipeline_there_is_no_verdict() -> None:
+    whole = set_results()
+    case = whole.cases["text-mixed"]
+    ours = {"onnxtasks-map-fp32": case.engines["onnxtasks-map-fp32"]}
+    part = msgspec.structs.replace(
+        whole, cases={"text-mixed": msgspec.structs.replace(case, engines=ours)}
+    )
+
+    assert {verdict.met for verdict in judge(part)} == {None}

@@ -12,12 +12,14 @@ from benchmarks.results import Plan
 from benchmarks.runner import (
     Rounds,
     Sample,
+    Stopped,
     Worker,
     WorkerError,
     engine_result,
     environment,
     run_rounds,
     run_starts,
+    starts_of,
 )
 from benchmarks.worker import MIN_CALLS, measure, peak_bytes, serve
 
@@ -29,6 +31,7 @@ def open_call():
     return lambda: {"run": 0.25}
 serve(open_call, sys.stdin, lambda line: print(line, flush=True))
 """
+READY = {"open_seconds": 1.0, "first_seconds": 2.0, "peak_bytes": 5}
 DYING = "import sys; sys.exit('no such model')"
 
 
@@ -56,6 +59,33 @@ def test_measure_makes_three_calls_however_slow() -> None:
     ticks = itertools.count(step=100)
     samples = measure(dict, 0.001, clock=lambda: float(next(ticks)))
     assert len(samples) == MIN_CALLS
+
+
+def test_a_call_over_a_set_counts_from_the_first_and_once() -> None:
+    calls: list[int] = []
+    ticks = itertools.count(step=100)
+
+    def call() -> dict[str, float]:
+        calls.append(1)
+        return {}
+
+    samples = measure(call, 1.0, clock=lambda: float(next(ticks)), whole_set=True)
+
+    assert samples == [(100.0, {})]
+    assert len(calls) == 1
+
+
+def test_facts_are_told_at_the_end() -> None:
+    said: list[str] = []
+    facts: dict[str, float] = {}
+
+    def call() -> dict[str, float]:
+        facts["padding_share"] = 0.5
+        return {}
+
+    serve(lambda: call, ['{"do": "stop"}\n'], said.append, facts=facts, whole_set=True)
+
+    assert json.loads(said[-1])["facts"] == {"padding_share": 0.5}
 
 
 def test_serve_speaks_the_protocol() -> None:
@@ -86,7 +116,9 @@ def test_workers_take_turns() -> None:
         assert one.ready()["cold_seconds"] > 0
         two.ready()
         found = run_rounds({"one": one, "two": two}, plan)
-        assert one.stop() > 2**20
+        stopped = one.stop()
+        assert stopped.peak_bytes > 2**20
+        assert stopped.facts == {}
 
     assert isinstance(found, Rounds)
     assert [len(rounds) for rounds in found.samples.values()] == [2, 2]
@@ -119,12 +151,24 @@ def test_the_run_stage_is_a_figure_of_its_own() -> None:
     rounds = [[Sample(0.3, {"run": 0.2, "preprocess": 0.1})] * 3] * 2
     fresh = run_starts({"one": fake()}, 1, ["one"])["one"]
 
-    found = engine_result("answer", rounds, fresh, 7, 8)
+    found = engine_result("answer", rounds, fresh, Stopped(7, {}), 8)
 
     assert found.times["answer"].median == 0.3
     assert found.times["model"].median == 0.2
     assert found.stages == {"run": 0.2, "preprocess": 0.1}
-    assert (found.steady_peak_bytes, found.disk_bytes) == (7, 8)
+    assert (found.steady_peak_bytes, found.disk_bytes, found.padding_share) == (7, 8, None)
+
+
+def test_of_a_set_the_run_stage_is_no_figure() -> None:
+    rounds = [[Sample(0.3, {"run": 0.2})]] * 2
+    fresh = starts_of([{**READY, "cold_seconds": 3.0}])
+
+    found = engine_result("throughput", rounds, fresh, Stopped(7, {"padding_share": 0.25}), 8)
+
+    assert list(found.times) == ["throughput"]
+    assert found.stages == {"run": 0.2}
+    assert found.padding_share == 0.25
+    assert found.starts.cold_seconds == (3.0,)
 
 
 def test_cpu_time_of_this_process_and_of_the_machine() -> None:
@@ -137,6 +181,8 @@ def test_cpu_time_of_this_process_and_of_the_machine() -> None:
 
 
 def test_a_plan_refuses_what_measures_nothing() -> None:
+    with pytest.raises(ValueError, match=r"share is 1\.5"):
+        Plan(rounds=1, seconds=1.0, starts=1, threads=1, share=1.5)
     with pytest.raises(ValueError, match="at least 1"):
         Plan(rounds=0, seconds=1.0, starts=1, threads=1)
     with pytest.raises(ValueError, match="above 0"):

@@ -71,13 +71,15 @@ def test_a_description_says_what_is_loaded(exported):
 
 @pytest.fixture
 def broken_comparison(monkeypatch):
-    """An original that is always sure of the first label."""
+    """An original that is always sure of another label."""
     true = verify.ask_original
 
     def lying(comparison, graph, samples):
         expected = true(comparison, graph, samples)
-        wrong = Answer("0", np.eye(expected.answers[0].scores.shape[1], dtype=np.float32)[:1], 1.0)
-        return verify.Expected(expected.items, (wrong,) * len(expected.answers), expected.cases)
+        others = [(int(answer.key) + 1) % answer.scores.shape[1] for answer in expected.answers]
+        sure = np.eye(expected.answers[0].scores.shape[1], dtype=np.float32)
+        wrong = tuple(Answer(str(other), sure[other][None], 1.0) for other in others)
+        return verify.Expected(expected.items, wrong, expected.cases)
 
     monkeypatch.setattr(verify, "ask_original", lying)
 
@@ -90,7 +92,7 @@ def test_a_breach_fails_and_leaves_nothing(broken_comparison, checkpoint_folder,
 
 def test_int8_beyond_the_users_limit_fails(checkpoint_folder, tmp_path):
     with pytest.raises(
-        ParityError, match=r"cpu-int8: .* probability moved; the limit is 1e-07\. Raise"
+        ParityError, match=r"cpu-int8: one answer moved by .*; the limit is 1e-07\. Raise"
     ):
         export_bundle(
             checkpoint_folder("vit"), tmp_path / "bundle", variants=["cpu-int8"],

@@ -71,7 +71,7 @@ class TorchSession:
     def __init__(self, module):
         self.module = module
 
-    def run(self, feeds):
+    def run(self, feeds, outputs=None):
         with torch.no_grad():
             return {"logits": self.module(torch.from_numpy(feeds["pixel_values"])).numpy()}
 

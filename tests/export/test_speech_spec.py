@@ -108,7 +108,7 @@ class TorchSession:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def run(self, feeds: Feeds) -> Outputs:
+    def run(self, feeds: Feeds, outputs: object = None) -> Outputs:
         with torch.no_grad():
             logits = self.graph.module(*(torch.from_numpy(feeds[n]) for n in self.graph.inputs))
         return {"logits": logits.numpy()}

@@ -7,16 +7,19 @@ import pytest
 
 from onnxtasks_export import verify
 from onnxtasks_export.pipeline import load_checkpoint
-from tests.checkpoints import CHECKPOINTS
+from tests.checkpoints import CHECKPOINTS, TASK_OF
 
-ONLY_EXACT = ("hubert-layer", "wavlm-layer")
-"""Families that cpu-int8 was not measured to help: their default variants hold only cpu-fp32."""
+BOTH = (
+    *("bert", "bert-multi-label", "bert-regression", "convnext", "distilbert", "vit"),
+    *("wav2vec2-group", "wav2vec2-layer"),
+)
+"""Checkpoints whose int8 form is replayed here."""
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_fp32_agrees_with_the_original(name, exported, checkpoint_folder, ran, request):
     folder, report = exported(name)
-    checkpoint, export = load_checkpoint(str(checkpoint_folder(name)), None)
+    checkpoint, export = load_checkpoint(str(checkpoint_folder(name)), TASK_OF.get(name))
     comparison = export.comparison(checkpoint)
     graph = export.graphs(checkpoint, export.spec(checkpoint))["model"]
     seeds = range(100, 120) if request.config.getoption("--exhaustive") else [100]
@@ -27,12 +30,12 @@ def test_fp32_agrees_with_the_original(name, exported, checkpoint_folder, ran, r
         verify.check("cpu-fp32", found, exact=True, tolerance=verify.SCORE_TOLERANCE)
         assert found.same == 1
         assert found.reference_difference <= 1e-4
-        spread = np.ptp([answer.scores.mean(0) for answer in expected.answers], axis=0)
-        assert spread.max() > 0.01  # else a constant would agree
+        best = [answer.scores.max() for answer in expected.answers]
+        assert np.ptp(best) > 1e-3  # else a constant would agree
     ran(name, report, graph)
 
 
-@pytest.mark.parametrize("name", [n for n in CHECKPOINTS if n not in ONLY_EXACT])
+@pytest.mark.parametrize("name", BOTH)
 def test_int8_stays_within_its_stated_divergence(name, exported):
     folder, report = exported(name)
     from onnxtasks.verification import verify_bundle

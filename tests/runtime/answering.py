@@ -1,7 +1,7 @@
 """Tasks that answer from their input and load no graph, and the command line over them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from onnxtasks.tasks.speech_recognition import Span, Transcript
 from tests.runtime.tiny_graph import tiny_bundle
 
 runner = CliRunner()
+STYLES = ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 class Answering(Task[Any, Any]):
@@ -41,7 +42,8 @@ class Answering(Task[Any, Any]):
         function_to_apply: str | None = None,
         long_text: str = "truncate",
     ) -> list[Any]:
-        self.batches.append(list(items))
+        if items:
+            self.batches.append(list(items))
         if any("bad" in str(item) for item in items):
             raise InputError("it says bad")
         if any("long" in str(item) for item in items):
@@ -72,6 +74,21 @@ class Hearing(Answering):
         return [Transcript(f"good {Path(i).stem}", (), words, (), None, ()) for i in items]
 
 
+class Telling(Answering):
+    """Answers with what a function says of each input, and remembers the options."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.options: dict[str, Any] = {}
+
+    def predict(self, items: Sequence[Any], **options: Any) -> list[Any]:
+        self.options = options
+        if items:
+            self.batches.append(list(items))
+        return [self.answer(item) for item in items]
+
+
 @dataclass
 class Loaded:
     task: Answering
@@ -92,7 +109,9 @@ def fake(tmp_path, monkeypatch, task_name: str, task: Answering) -> Loaded:
 
 
 def call(*arguments: str, **options: Any) -> Any:
-    return runner.invoke(app, list(arguments), catch_exceptions=False, **options)
+    # What a developer's terminal or CI says of colours is no part of a test.
+    env = dict.fromkeys(STYLES) | options.pop("env", {})
+    return runner.invoke(app, list(arguments), catch_exceptions=False, env=env, **options)
 
 
 def run(*arguments: str, **options: Any) -> Any:

@@ -12,7 +12,7 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.errors import InputError
 from onnxtasks.session import open_sessions
 from onnxtasks.tasks.base import Task
-from onnxtasks.timing import stage
+from onnxtasks.timing import count_padding, stage
 from tests.runtime.tiny_graph import tiny_bundle
 
 
@@ -31,8 +31,10 @@ class Doubler(Task[float, float]):
     def from_bundle(cls, bundle, sessions):
         return cls(sessions["model"])
 
-    def predict(self, items: Sequence[float]) -> list[float]:
+    def predict(self, items: Sequence[float], *, padding: int = 0) -> list[float]:
         self.sizes.append(len(items))
+        if padding:
+            count_padding(3 * padding, padding)
         with stage("preprocess"):
             feeds = {"x": np.array(items, np.float32)}
         with stage("run"):
@@ -123,13 +125,22 @@ def test_an_own_input_is_used(tmp_path):
     seen: list[float] = []
 
     class Watching(Doubler):
-        def predict(self, items: Sequence[float]) -> list[float]:
+        def predict(self, items: Sequence[float], *, padding: int = 0) -> list[float]:
             seen.extend(items)
-            return super().predict(items)
+            return super().predict(items, padding=padding)
 
     load = {"cpu-fp32": lambda: Watching.from_opened(bundle)}
     measure(load, 7.0, runs=1)
     assert set(seen) == {7.0}
+
+
+def test_options_reach_the_task_and_padding_is_a_share(tmp_path):
+    bundle = Bundle.open(tiny_bundle(tmp_path / "b", {"cpu-fp32": 2.0}))
+    load = {"cpu-fp32": lambda: Doubler.from_opened(bundle)}
+    (row,) = measure(load, options={"padding": 5}, runs=2)
+    assert row.padding_share == 0.25
+    (row,) = measure(load, runs=2)
+    assert row.padding_share is None
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"runs": 0}])

@@ -1,17 +1,19 @@
 """`onnxtasks run`, with tasks that answer from their input and load no graph."""
 
+import inspect
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from onnxtasks.cli.inputs import READS
-from onnxtasks.cli.output import ROWS
-from onnxtasks.cli.run import TAKES
+from onnxtasks.cli.items import READS
+from onnxtasks.cli.rows import ROWS
+from onnxtasks.cli.settings import DEFAULTS, HALVES, KEYWORDS, TAKES, TaskOptions
 from onnxtasks.errors import InputError
 from onnxtasks.ops.labels import Label
 from onnxtasks.tasks import TASKS, task_class
@@ -46,18 +48,20 @@ class TestTables:
     def test_every_task_has_its_kind_of_input(self):
         assert READS.keys() == TASKS.keys()
 
+    def test_every_task_has_its_rows(self):
+        assert ROWS.keys() == TASKS.keys()
+
     def test_options_name_known_tasks(self):
-        assert {task for tasks in TAKES.values() for task in tasks} <= TASKS.keys()
+        named = {task for tasks in TAKES.values() for task in tasks}
+        assert named | DEFAULTS.keys() | HALVES.keys() <= TASKS.keys()
 
-    def test_options_are_those_of_predict(self):
-        names = {"--top-k": "top_k", "--function": "function_to_apply", "--long-text": "long_text"}
-        for option, keyword in names.items():
-            for name, task in ((name, task_class(name)) for name in TASKS):
-                takes = keyword in task.predict.__kwdefaults__ if task.predict.__kwdefaults__ else 0
-                assert bool(takes) == (name in TAKES[option]), (option, name)
-
-    def test_results_have_rows(self):
-        assert ROWS.keys() == {"Label", "Transcript"}
+    @pytest.mark.parametrize("name", TASKS)
+    def test_options_are_those_of_predict(self, name):
+        known = set(inspect.signature(task_class(name).predict).parameters)
+        given = {field.name for field in fields(TaskOptions) if name in TAKES[field.name]}
+        assert {KEYWORDS.get(option, option) for option in given} == known - {
+            *("self", "items", "budget")
+        }
 
 
 class TestTexts:
@@ -126,17 +130,6 @@ class TestTexts:
     def test_a_budget_bounds_a_run(self, text, tmp_path):
         run("a", "b", "c", "--budget", "2")
         assert [len(batch) for batch in text.task.batches] == [2, 1]
-
-    def test_pairs_are_json_arrays(self, text):
-        ran = run("--pairs", "--jsonl", input='["a\\tb", "c"]\n["one"]\n')
-        assert text.task.batches == [[("a\tb", "c")]]
-        good, wrong = [json.loads(line) for line in ran.stdout.splitlines()]
-        assert good["input"] == ["a\tb", "c"]
-        assert wrong == {
-            "input": '["one"]',
-            "error": 'not a pair; with --pairs an input is a JSON array: ["first", "second"]',
-        }
-        assert ran.exit_code == 1
 
     def test_the_second_text_of_every_input(self, text):
         ran = run("a", "b", "--text-pair", "c")
@@ -241,10 +234,14 @@ class TestUsage:
         [
             (
                 ["x", "--top-k", "2"],
-                "--top-k is for image-classification and text-classification; this bundle is for "
+                "--top-k is for fill-mask, image-classification, next-sentence-prediction, "
+                "question-answering, text-classification and text-ranking; this bundle is for "
                 "automatic-speech-recognition",
             ),
-            (["x", "--pairs"], "--pairs is for text-classification; this bundle"),
+            (
+                ["x", "--text-pair", "y"],
+                "--text-pair is for next-sentence-prediction and text-classification; this bundle",
+            ),
             (["x", "--json", "--jsonl"], "--json and --jsonl exclude each other; give one of them"),
             (["x", "--file", "y"], "INPUTS and --file exclude each other; give one of them"),
             (["--file", "nothing"], "--file: [Errno 2] No such file or directory: 'nothing'"),

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from onnxtasks import cli
-from onnxtasks.cli.output import encode, shorten
+from onnxtasks.cli.columns import shorten
+from onnxtasks.cli.output import encode
 from onnxtasks.cli.tables import size
 from onnxtasks.errors import ExportError
-from tests.runtime.answering import Answering, call, fake
+from onnxtasks.timing import count_padding
+from tests.runtime.answering import Answering, Telling, call, fake
 from tests.runtime.tiny_graph import tiny_bundle
 
 HEAVY = ("torch", "transformers", "onnxruntime", "scipy", "onnx", "optimum")
@@ -132,17 +134,20 @@ class TestExport:
     def test_samples_are_lines_or_files(self, exporter, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         Path("texts.txt").write_text("one\n\ntwo\n")
-        Path("pairs.jsonl").write_text('["a", "b"]\n')
+        Path("items.jsonl").write_text(
+            '["a", "b"]\n"c"\n{"question": "q", "context": "d", "id": 1}\n'
+            '{"query": "q", "documents": ["e"]}\n{"words": ["f", "g"]}\n'
+        )
         for name in ("x.png", "y.wav", "z.txt"):
             Path("folder").mkdir(exist_ok=True)
             Path("folder", name).write_bytes(b"x")
         call("export", "c", "out", "--samples", "texts.txt")
-        call("export", "c", "out", "--samples", "pairs.jsonl", "--pairs")
+        call("export", "c", "out", "--samples", "items.jsonl")
         call("export", "c", "out", "--samples", "folder")
         call("export", "c", "out", "--samples", "folder/*.png")
         assert [made["samples"] for made in exporter] == [
             ["one", "two"],
-            [("a", "b")],
+            [("a", "b"), "c", ("q", "d"), ("q", ["e"]), ("f", "g")],
             [Path("folder/x.png"), Path("folder/y.wav")],
             [Path("folder/x.png")],
         ]
@@ -151,6 +156,14 @@ class TestExport:
         ran = call("export", "c", "out", "--samples", "no/*.png")
         assert ran.exit_code == 1 and ran.stderr == "error: no/*.png: nothing matches\n"
         assert exporter == []
+
+    def test_a_line_of_samples_that_is_no_input(self, exporter, tmp_path):
+        (tmp_path / "items.jsonl").write_text('"one"\n{"label": 1}\n')
+        ran = call("export", "c", "out", "--samples", str(tmp_path / "items.jsonl"))
+        assert ran.exit_code == 1 and exporter == []
+        assert ran.stderr.startswith(
+            'error: {"label": 1}: no input of this task; an input is "..."'
+        )
 
     def test_an_empty_variant_is_wrong_usage(self, exporter):
         ran = call("export", "c", "out", "--variants", "cpu-fp32,")
@@ -243,8 +256,53 @@ class TestBench:
         ran = call("bench", "bundle", "my text", "--runs", "3", "--json", "--variant", "cpu-int8")
         data = json.loads(ran.stdout)
         assert data["variants"][0]["calls"] == 3 and data["peak_memory_bytes"] > 2**20
+        assert data["variants"][0]["padding_share"] is None
         assert described.arguments["variant"] == "cpu-int8"
         assert described.task.batches[0] == ["my text"]
+
+    @pytest.mark.parametrize(
+        ("task", "given", "item"),
+        [
+            ("next-sentence-prediction", '["a", "b"]', ("a", "b")),
+            ("question-answering", '{"question": "a", "context": "b"}', ("a", "b")),
+            ("text-ranking", '{"query": "a", "documents": ["b"]}', ("a", ["b"])),
+            ("token-classification", '["a", "b"]', '["a", "b"]'),  # a text, as any other
+            ("image-classification", "a.png", Path("a.png")),
+        ],
+    )
+    def test_an_input_that_is_more_than_a_text(self, tmp_path, monkeypatch, task, given, item):
+        fake_task = fake(tmp_path, monkeypatch, task, Telling(lambda _: [])).task
+        about = SimpleNamespace(variant="cpu-fp32", device="cpu", threads=2)
+        monkeypatch.setattr(Answering, "describe", lambda self: about)
+        assert call("bench", "bundle", given, "--runs", "1").exit_code == 0
+        assert fake_task.batches[0] == [item]
+
+    def test_an_input_that_is_no_json(self, tmp_path, monkeypatch):
+        fake(tmp_path, monkeypatch, "question-answering", Telling(lambda _: []))
+        ran = call("bench", "bundle", "Who?")
+        assert ran.exit_code == 1
+        assert ran.stderr.startswith('error: Who?: not JSON; an input is ["...", "..."] or {"quest')
+
+    def test_options_of_the_task(self, tmp_path, monkeypatch):
+        task = Telling(lambda _: count_padding(30, 10))
+        fake(tmp_path, monkeypatch, "zero-shot-classification", task)
+        about = SimpleNamespace(variant="cpu-fp32", device="cpu", threads=2)
+        monkeypatch.setattr(Answering, "describe", lambda self: about)
+        ran = call("bench", "bundle", "--runs", "1", "--labels", "a, b", "--multi-label")
+        assert task.options == {"labels": ["a", "b"], "multi_label": True}
+        assert ["padding", "25.0%"] in [line.split() for line in ran.stdout.splitlines()]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "zero-shot-classification needs --labels, such as --labels 'sports,politics'"),
+            (["--labels", "a", "--top-k", "2"], "--top-k is for fill-mask, image-classification"),
+        ],
+    )
+    def test_options_that_do_not_fit(self, tmp_path, monkeypatch, arguments, message):
+        fake(tmp_path, monkeypatch, "zero-shot-classification", Telling(lambda _: []))
+        ran = call("bench", "bundle", *arguments)
+        assert ran.exit_code == 2 and ran.stderr.startswith(f"error: {message}")
 
 
 class TestPrinting:
@@ -262,6 +320,8 @@ class TestPrinting:
         assert size(count) == words
 
     def test_a_long_input_is_one_short_line(self):
+        assert shorten("क्\u200dष") == "क्\u200dष"  # its joiner is part of the word
+        assert shorten("x" * 9 + " " * 99, limit=9) == "x" * 8 + "…"
         assert shorten("two\nlines\x1b[31m") == "two lines [31m"
         assert shorten("x" * 9, limit=8) == "x" * 7 + "…"
         assert shorten("日本語日本語", limit=8) == "日本語…"  # each takes two columns

@@ -126,13 +126,41 @@ def test_wrong_arguments_of_map_are_refused_at_once(arguments, message):
 
 
 def test_batches_hold_what_fits_the_budget():
-    assert batches({0: 3, 1: 5, 2: 4, 3: 50}, budget=10) == [[3], [1, 2], [0]]
-    assert batches({}, budget=10) == []
+    assert batches({0: 3, 1: 5, 2: 4, 3: 50}, budget=10, run_cost=10) == [[3], [1, 2], [0]]
+    assert batches({}, budget=10, run_cost=1) == []
 
 
-@given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 100))
-def test_every_item_is_in_one_batch_and_only_single_items_exceed_the_budget(sizes, budget):
-    cut = batches(dict(enumerate(sizes)), budget)
+def test_a_dear_run_is_shared_and_a_cheap_one_not():
+    sizes = {0: 9, 1: 8, 2: 2, 3: 1}
+    assert batches(sizes, budget=99, run_cost=100) == [[0, 1, 2, 3]]  # 36 + 100
+    assert batches(sizes, budget=99, run_cost=2) == [[0, 1], [2, 3]]  # 18 + 2 + 4 + 2
+    assert batches(sizes, budget=99, run_cost=0.5) == [[0], [1], [2], [3]]  # 20 + 4 * 0.5
+
+
+@given(st.lists(st.integers(1, 9), max_size=7), st.integers(1, 40), st.integers(0, 9))
+def test_no_other_cut_of_the_sorted_items_is_cheaper(sizes, budget, run_cost):
+    def cost(cut):
+        fits = all(len(part) == 1 or part[0] * len(part) <= budget for part in cut)
+        return sum(part[0] * len(part) + run_cost for part in cut) if fits else float("inf")
+
+    ordered, count = sorted(sizes, reverse=True), len(sizes)
+    cuts = []
+    for mask in range(2 ** max(0, count - 1)):
+        places = [0, *(at for at in range(1, count) if mask >> (at - 1) & 1), count]
+        cuts.append([ordered[a:b] for a, b in zip(places, places[1:]) if a < b])  # noqa: B905, RUF007
+    found = batches(dict(enumerate(sizes)), budget, run_cost)
+    assert cost([[sizes[index] for index in part] for part in found]) == min(map(cost, cuts))
+
+
+@given(
+    st.lists(st.integers(1, 60), max_size=40),
+    st.integers(1, 100),
+    st.floats(0, 100),
+)
+def test_every_item_is_in_one_batch_and_only_single_items_exceed_the_budget(
+    sizes, budget, run_cost
+):
+    cut = batches(dict(enumerate(sizes)), budget, run_cost)
     assert sorted(index for batch in cut for index in batch) == list(range(len(sizes)))
     for batch in cut:
         padded = max(sizes[index] for index in batch) * len(batch)

@@ -19,7 +19,7 @@ class MeanColour:
     def __init__(self):
         self.shapes = []
 
-    def run(self, feeds):
+    def run(self, feeds, outputs=None):
         (pixel_values,) = feeds.values()
         assert list(feeds) == ["pixel_values"] and pixel_values.dtype == np.float32
         self.shapes.append(pixel_values.shape)
@@ -73,7 +73,7 @@ def test_top_k_is_5_and_at_most_all():
     assert [len(task(plain(1, 2, 3), top_k=k)) for k in (1, 2, 3, 100, None)] == [1, 2, 3, 3, 3]
 
     class Ten:
-        def run(self, feeds):
+        def run(self, feeds, outputs=None):
             return {"logits": np.arange(10, dtype=np.float32)[None]}
 
     spec = ImageClassificationSpec(

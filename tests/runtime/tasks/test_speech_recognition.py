@@ -48,7 +48,7 @@ class FakeSession:
     def __init__(self) -> None:
         self.feeds: list[Feeds] = []
 
-    def run(self, feeds: Feeds) -> Outputs:
+    def run(self, feeds: Feeds, outputs: object = None) -> Outputs:
         self.feeds.append(feeds)
         values = feeds["input_values"]
         ids = np.round(10 * values[:, : values.shape[1] // 2 * 2 : 2]).astype(int)  # [batch, frame]

@@ -32,7 +32,7 @@ class FakeSession:
     def __init__(self):
         self.feeds = []
 
-    def run(self, feeds):
+    def run(self, feeds, outputs=None):
         self.feeds.append(feeds)
         ids = feeds["input_ids"]
         counts = [(ids == WORDS.index(word)).sum(1) for word in ("bad", "good")]
@@ -103,7 +103,7 @@ def test_a_long_text_is_cut_with_a_warning_or_refused():
         task("good film bad not", long_text="error")
     with pytest.warns(TruncationWarning):
         classifier(max_length=5)(("good film", "bad not"))
-    assert classifier(max_length=4).measure("good film bad not") == 4
+    assert classifier().measure("good film bad not") == 3 + 17 / 4
 
 
 def test_truncation_on_the_left_keeps_the_end():
