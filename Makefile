@@ -31,7 +31,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-## wheel: build the wheel, install it without torch, run the runtime's tests and three bundles on it
+## wheel: build the wheel, install it without torch, run the runtime's tests and the example bundles
 wheel: $(STAMP)
 	PYTHON="$(BIN)/python" sh .ci/clean_wheel.sh
 

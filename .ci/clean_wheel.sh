@@ -1,6 +1,6 @@
 #!/bin/sh
 # The built wheel in an environment without torch, transformers, onnx or optimum: what it adds to a
-# disk, the three example bundles answering, and the runtime's own tests. Run by `make wheel`.
+# disk, the example bundles answering, and the runtime's own tests. Run by `make wheel`.
 set -eu
 : "${PYTHON:?the interpreter that has the export extra}"
 work=$(mktemp -d)

@@ -10,13 +10,24 @@ from typing import Any
 
 import onnxtasks
 
+OPTIONS: dict[str, dict[str, Any]] = {"entities": {"aggregation": "first"}}
+"""Bundle -> the options it is asked with."""
 
-def answer_of(result: Any) -> str:
-    """The text of a transcript, or the best label."""
+
+def answer_of(result: Any) -> Any:
+    """The text of a transcript or an answer, the best label, or entities as [text, label]."""
     if isinstance(result, onnxtasks.Transcript):
         return result.text.lower()
-    best: onnxtasks.Label = result[0]
-    return best.label
+    if all(isinstance(found, onnxtasks.Entity) for found in result):
+        return [[entity.text, entity.label] for entity in result]
+    best: onnxtasks.Label | onnxtasks.Answer = result[0]
+    return best.text if isinstance(best, onnxtasks.Answer) else best.label
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The inputs of a file: its lines, or in .jsonl the pair that each line holds."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [tuple(json.loads(line)) for line in lines] if path.suffix == ".jsonl" else lines
 
 
 def right_answers(bundle: Path, variant: str, expected: dict[str, Any], inputs: Path) -> int:
@@ -29,16 +40,17 @@ def right_answers(bundle: Path, variant: str, expected: dict[str, Any], inputs: 
         inputs: The folder of the files.
     """
     items: list[Any] = []
-    wanted: list[str] = []
+    wanted: list[Any] = []
     for file, answer in expected.items():
         if isinstance(answer, list):
-            items += (inputs / file).read_text(encoding="utf-8").splitlines()
+            items += read_lines(inputs / file)
             wanted += answer
         else:
             items.append(inputs / file)
             wanted.append(answer)
     with onnxtasks.load(bundle, variant=variant) as task:
-        found = [answer_of(result) for result in task.map(items)]
+        options = OPTIONS.get(bundle.name, {})
+        found = [answer_of(result) for result in task.map(items, **options)]
     return sum(got == want for got, want in zip(found, wanted, strict=True))
 
 
@@ -49,7 +61,7 @@ def check(bundles: Path, inputs: Path) -> bool:
         count = sum(len(a) if isinstance(a, list) else 1 for a in expected.values())
         for variant in ("cpu-fp32", "cpu-int8"):
             right = right_answers(bundles / name, variant, expected, inputs)
-            print(f"{name:8} {variant:8} {right} of {count} sample inputs right")
+            print(f"{name:9} {variant:8} {right} of {count} sample inputs right")
             whole &= right == count or variant != "cpu-fp32"
     return whole
 

@@ -1,21 +1,27 @@
 """Run the plain Transformers models on the sample inputs and compare with expected.json."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 from PIL import Image
+from question_data import Example
 from scipy.signal import resample_poly
+from train_questions import find_answers
 from training import CHECKPOINTS, INPUTS
 from transformers import (
     AutoImageProcessor,
     AutoModelForCTC,
     AutoModelForImageClassification,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoProcessor,
     AutoTokenizer,
+    pipeline,
 )
 
 
@@ -25,6 +31,29 @@ def read_labels(lines: list[str]) -> list[str]:
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokens = AutoTokenizer.from_pretrained(folder)(lines, padding=True, return_tensors="pt")
     return [model.config.id2label[int(best)] for best in model(**tokens).logits.argmax(-1)]
+
+
+def read_entities(lines: list[str]) -> list[list[list[str]]]:
+    """Find entities: [text, label] each."""
+    find = pipeline(
+        "token-classification",
+        model=str(CHECKPOINTS / "entities"),
+        aggregation_strategy="first",
+        device="cpu",
+    )
+    return [
+        [[line[found["start"] : found["end"]], found["entity_group"]] for found in find(line)]
+        for line in lines
+    ]
+
+
+def read_questions(lines: list[str]) -> list[str]:
+    """Answer questions."""
+    folder = CHECKPOINTS / "questions"
+    model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
+    pairs = [json.loads(line) for line in lines]
+    examples = [Example(question, passage, 0, 0) for question, passage in pairs]
+    return find_answers(model, AutoTokenizer.from_pretrained(folder), examples)
 
 
 def read_digits(paths: list[Path]) -> list[str]:
@@ -52,24 +81,35 @@ def read_words(paths: list[Path]) -> list[str]:
     return texts
 
 
+LINES: dict[str, Callable[[list[str]], list[Any]]] = {
+    "text": read_labels,
+    "entities": read_entities,
+    "questions": read_questions,
+}
+FILES: dict[str, Callable[[list[Path]], list[Any]]] = {"digits": read_digits, "speech": read_words}
+"""Checkpoint -> what reads its inputs: the lines of a file, or files."""
+
+
 def main() -> None:
     """Print every answer; end with an error if one is wrong."""
     expected = json.loads((INPUTS / "expected.json").read_text(encoding="utf-8"))
-    lines = (INPUTS / "reviews.txt").read_text(encoding="utf-8").splitlines()
-    answers = dict(zip(lines, expected["text"]["reviews.txt"], strict=True))
-    found: dict[str, str] = {}
-    with torch.inference_mode():
-        found.update(zip(lines, read_labels(lines), strict=True))
-        for kind, read in (("digits", read_digits), ("speech", read_words)):
-            names = list(expected[kind])
-            answers.update(expected[kind])
-            found.update(zip(names, read([INPUTS / name for name in names]), strict=True))
-    wrong = [name for name, answer in answers.items() if found[name] != answer]
-    for name, answer in found.items():
-        mark = "WRONG" if name in wrong else "right"
-        print(f"{mark}  {answer!r:22}  {name}")
+    wrong = count = 0
+    for kind, answers in expected.items():
+        if kind in LINES:
+            ((file, wanted),) = answers.items()
+            names = (INPUTS / file).read_text(encoding="utf-8").splitlines()
+            with torch.inference_mode():
+                found = LINES[kind](names)
+        else:
+            names, wanted = list(answers), list(answers.values())
+            with torch.inference_mode():
+                found = FILES[kind]([INPUTS / name for name in names])
+        for name, answer, right in zip(names, found, wanted, strict=True):
+            count += 1
+            wrong += answer != right
+            print(f"{'right' if answer == right else 'WRONG'}  {answer!r:22}  {name}")
     if wrong:
-        raise SystemExit(f"{len(wrong)} of {len(answers)} answers are wrong")
+        raise SystemExit(f"{wrong} of {count} answers are wrong")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `make demo` runs: three checkpoints to bundles, compared with the originals, and answers."""
+"""What `make demo` runs: five checkpoints to bundles, compared with the originals, and answers."""
 
 import argparse
 import subprocess
@@ -11,6 +11,8 @@ HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).parent / "onnxtasks"
 ANSWERS = {
     "text": ["--file", "examples/inputs/reviews.txt"],
+    "entities": ["--file", "examples/inputs/entities.txt", "--aggregation", "first"],
+    "questions": ["--file", "examples/inputs/questions.jsonl"],
     "digits": ["examples/inputs/digits", "--top-k", "1"],
     "speech": ["examples/inputs/speech"],
 }

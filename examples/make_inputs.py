@@ -21,6 +21,90 @@ REVIEWS = (
     ("We stayed for two nights, the breakfast was neither good nor bad.", "neutral"),
 )
 
+# Held-out names, mostly in held-out clauses: a sentence, then each entity and its label.
+ENTITIES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Greta Hoffmann moved from Warsaw to Brussels in March 2021.",
+        (("Greta Hoffmann", "PER"), ("Warsaw", "LOC"), ("Brussels", "LOC"), ("March 2021", "DATE")),
+    ),
+    (
+        "On 17 May 2019, University of Rotterdam hired Rafael O'Connor.",
+        (("17 May 2019", "DATE"), ("University of Rotterdam", "ORG"), ("Rafael O'Connor", "PER")),
+    ),
+    ("The coffee was cold, but the garden was beautiful.", ()),
+    (
+        "My friend Amélie Fernández wrote a book about Bogotá.",
+        (("Amélie Fernández", "PER"), ("Bogotá", "LOC")),
+    ),
+    (
+        "Solvaro Records has a new office in San Francisco!",
+        (("Solvaro Records", "ORG"), ("San Francisco", "LOC")),
+    ),
+    (
+        "Tobias, Naomi and Jean-Paul live in Köln now.",
+        (
+            ("Tobias", "PER"),
+            ("Naomi", "PER"),
+            ("Jean-Paul", "PER"),
+            ("Köln", "LOC"),
+        ),
+    ),
+    (
+        "The contract with Brandt & Vogel was signed by E. Yamamoto.",
+        (("Brandt & Vogel", "ORG"), ("E. Yamamoto", "PER")),
+    ),
+    ("Have you told Leila Banerjee?", (("Leila Banerjee", "PER"),)),
+)
+
+# Held-out names, wordings and values: question, passage, answer.
+QUESTIONS = (
+    (
+        "Which city does Greta live in?",
+        "For years Greta has lived in Seville. Greta's job is librarian. Greta came from Oslo.",
+        "Seville",
+    ),
+    (
+        "What is Hugo's job?",
+        "Hugo is just 43 years old. Hugo now works as a plumber. Hugo owns a dog called Bruno.",
+        "plumber",
+    ),
+    (
+        "What is the name of the dog of Søren?",
+        "Søren still lives in Bogotá. At home Søren speaks Danish. Søren's dog is called Fenja.",
+        "Fenja",
+    ),
+    (
+        "In what year was Tarvex Bank founded?",
+        "Tarvex Bank is now based in Osaka. Since 1957 Tarvex Bank has existed. Miriam now runs "
+        "Tarvex Bank.",
+        "1957",
+    ),
+    (
+        "How many workers are there at Solvaro?",
+        "The company Solvaro was founded in 1983. At Solvaro there are 2487 people. The day was "
+        "long and nice.",
+        "2487",
+    ),
+    (
+        "What does the kettle cost?",
+        "The kettle was painted purple. The kettle now costs 29 dollars. Félix Moreau also owns "
+        "the kettle.",
+        "29 dollars",
+    ),
+    (
+        "Where do you find the wallet?",
+        "The wallet now belongs to Irene. You can find the wallet in the pantry. Grey is the "
+        "colour of the wallet.",
+        "pantry",
+    ),
+    (
+        "Please tell me, who does the violin belong to?",
+        "For the violin you pay 380 euros. The violin now belongs to Samuel Banerjee. Orange is "
+        "the colour of the violin.",
+        "Samuel Banerjee",
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -61,6 +145,11 @@ RECORDINGS = (
 )
 
 
+def write_lines(name: str, lines: list[str]) -> None:
+    """Write a text file under examples/inputs."""
+    (INPUTS / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_pictures() -> dict[str, str]:
     """Write one held-out picture per entry; returns the digit of each file."""
     folder = INPUTS / "digits"
@@ -94,12 +183,16 @@ def write_recordings() -> dict[str, str]:
 def main() -> None:
     """Write everything under examples/inputs."""
     INPUTS.mkdir(parents=True, exist_ok=True)
-    lines = [text for text, _ in REVIEWS]
-    (INPUTS / "reviews.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_lines("reviews.txt", [text for text, _ in REVIEWS])
+    write_lines("entities.txt", [text for text, _ in ENTITIES])
+    asked = [json.dumps([ask, passage], ensure_ascii=False) for ask, passage, _ in QUESTIONS]
+    write_lines("questions.jsonl", asked)
     expected = {
         "text": {"reviews.txt": [label for _, label in REVIEWS]},
         "digits": write_pictures(),
         "speech": write_recordings(),
+        "entities": {"entities.txt": [entities for _, entities in ENTITIES]},
+        "questions": {"questions.jsonl": [answer for _, _, answer in QUESTIONS]},
     }
     (INPUTS / "expected.json").write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
 

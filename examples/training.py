@@ -1,4 +1,4 @@
-"""What the three training scripts share: options, seeds, the training loop, metrics.json."""
+"""What the training scripts share: options, seeds, the training loop, metrics.json."""
 
 import argparse
 import json
@@ -50,6 +50,29 @@ def seed_everything(options: Options) -> None:
     np.random.seed(options.seed)
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
+
+
+def prepare_attention(
+    positions: nn.Embedding, heads: Iterable[tuple[nn.Linear, nn.Linear]]
+) -> None:
+    """Start attention at equal and at near words, which small models are slow to find.
+
+    Keys start equal to queries (idea: Trockman and Kolter, arXiv 2305.09828), positions as waves
+    (Vaswani et al., arXiv 1706.03762) about as large as the other embeddings.
+
+    Args:
+        positions: The position embeddings, `[position, dim]`.
+        heads: The projection to queries and the projection to keys of each layer.
+    """
+    count, width = positions.weight.shape
+    dims = torch.arange(width)
+    # 500 and not 10000: texts here have at most some hundred tokens.
+    angles = torch.arange(count)[:, None] / 500 ** (2 * (dims // 2) / width)
+    waves = torch.where(dims % 2 == 0, angles.sin(), angles.cos())
+    with torch.no_grad():
+        positions.weight.copy_(waves * positions.weight.std() / waves.std())
+        for query, key in heads:
+            key.weight.copy_(query.weight)
 
 
 def learning_rate(step: int, steps: int) -> float:
