@@ -15,9 +15,10 @@ from benchmarks.results import Plan, Results
 from benchmarks.suite import calibrate, measure, prepare
 from onnxtasks.devices import available_threads
 
-SHORT = Plan(rounds=3, seconds=0.6, starts=1, threads=1)
+SHORT = Plan(rounds=3, seconds=0.6, starts=1, threads=1, share=1 / 6)
 FULL = Plan(rounds=9, seconds=2.0, starts=3, threads=1)
-"""The two forms; the threads are those that the process may use."""
+"""The two forms; the threads are those that the process may use. The short one answers only the
+first texts of a set."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns of each engine")
     parser.add_argument("--seconds", type=float, help="seconds of one turn")
     parser.add_argument("--starts", type=int, help="fresh processes of each engine")
+    parser.add_argument("--share", type=float, help="how much of a set of texts, at most 1")
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--out", type=Path, default=ROOT / "bench-out")
     parser.add_argument(
@@ -74,7 +76,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     form = FULL if options.full else SHORT
     given = {
         name: value
-        for name in ("rounds", "seconds", "starts", "threads")
+        for name in ("rounds", "seconds", "starts", "threads", "share")
         if (value := getattr(options, name)) is not None
     }
     try:

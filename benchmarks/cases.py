@@ -3,15 +3,20 @@
 Imported by every worker before its clock starts, so it imports the standard library only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 
-Figure = Literal["answer", "model", "preprocess"]
-"""What one call covers: text or file to answer; ready arrays to outputs; file to ready arrays."""
-Kind = Literal["text", "image", "speech"]
+Figure = Literal["answer", "model", "preprocess", "throughput"]
+"""What one call covers: text or file to answer; ready arrays to outputs; file to ready arrays; a
+whole set of texts to their answers."""
+Kind = Literal["text", "sentences", "image", "speech"]
+"""What goes in; "sentences" are texts that become embeddings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +29,16 @@ class Case:
     """A folder of the repository (examples/…), or a name in `checkpoints.BUILDERS`."""
     item: str
     """A file of the repository (examples/…), or a name in `inputs.MAKERS`; of a text file the
-    first line."""
+    first line, for throughput every line."""
     figures: tuple[Figure, ...] = ("answer", "model")
     """An engine takes part where it measures one of these."""
+    most_rounds: int | None = None
+    """Rounds of a case whose calls take seconds; None for those of the plan."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a call answers many texts: one call is a turn then, and texts are counted."""
+        return "throughput" in self.figures
 
 
 CASES: dict[str, Case] = {
@@ -79,6 +91,22 @@ CASES: dict[str, Case] = {
         item="photo-1280x960.jpg",
         figures=("preprocess",),
     ),
+    "text-mixed": Case(
+        title="BERT-base, texts of 5 to 400 tokens",
+        kind="text",
+        checkpoint="bert-base",
+        item="mixed-96.txt",
+        figures=("throughput",),
+        most_rounds=3,
+    ),
+    "sentences-mixed": Case(
+        title="MiniLM-L6 embeddings, texts of 5 to 400 tokens",
+        kind="sentences",
+        checkpoint="minilm-l6",
+        item="mixed-256.txt",
+        figures=("throughput",),
+        most_rounds=7,
+    ),
 }
 
 
@@ -113,3 +141,18 @@ def files(case: Case, cache: Path) -> Files:
 def first_line(path: Path) -> str:
     """The first line of a text file: what text cases ask about."""
     return path.read_text(encoding="utf-8").splitlines()[0]
+
+
+def text_set(path: Path, share: float) -> list[str]:
+    """The texts that a throughput case answers in one call: the first lines of its file."""
+    return part(path.read_text(encoding="utf-8").splitlines(), share)
+
+
+def part(whole: Sequence[T], share: float) -> list[T]:
+    """The first ones of a set, at least one.
+
+    Args:
+        whole: In an order without meaning, so that its beginning is a fair sample.
+        share: How much of it, above 0 and at most 1.
+    """
+    return list(whole[: max(1, round(share * len(whole)))])

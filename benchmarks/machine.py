@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ from onnxtasks.devices import available_threads
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "avx_vnni")
 """What decides how fast matrix products are, per precision."""
-PACKAGES = ("onnxruntime", "torch", "transformers", "tokenizers", "numpy", "pillow", "soundfile")
+PACKAGES = (
+    *("onnxruntime", "torch", "transformers", "tokenizers", "numpy", "pillow", "soundfile"),
+    *("openvino", "sentence-transformers"),
+)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 """The unit of CPU times in /proc, per second."""
@@ -29,9 +34,18 @@ def describe() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": versions(PACKAGES),
         "commit": commit(),
     }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """The versions of the packages that are installed."""
+    found: dict[str, str] = {}
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def processor(cpuinfo: str) -> tuple[str, set[str]]:

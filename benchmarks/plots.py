@@ -28,10 +28,10 @@ def draw(results: Results, folder: Path) -> list[Path]:
     start = {
         name: [start_bars(case)]
         for name, case in results.cases.items()
-        if "preprocess" not in CASES[name].figures
+        if "answer" in CASES[name].figures
     }
     pictures = {
-        "latency.svg": (latency, "One call, median milliseconds (shorter is better)"),
+        "latency.svg": (latency, "One item, median milliseconds (shorter is better)"),
         "start.svg": (start, "Process start to first answer: seconds, and peak memory"),
     }
     written = []
@@ -43,17 +43,25 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def latency_bars(case: CaseResult) -> list[list[Bar]]:
-    """Answers first, then sessions and models, then preprocessing: a group each."""
+    """Answers first, then sessions and models, then preprocessing: a group each.
+
+    Of a set of texts, what one takes on average.
+    """
     groups: list[list[Bar]] = []
-    words: dict[Figure, str] = {"answer": "to answer", "model": "model only", "preprocess": ""}
+    words: dict[Figure, str] = {
+        "answer": "to answer",
+        "model": "model only",
+        "preprocess": "",
+        "throughput": "",
+    }
     for figure, suffix in words.items():
         bars: list[Bar] = []
         for engine, found in case.engines.items():
             if timing := found.times.get(figure):
                 title = ENGINES[engine].title.removesuffix(", model only")
                 label = f"{title}, {suffix}" if suffix else title
-                value = timing.median * 1000
-                bars.append((label, _colour(engine), value, milliseconds(timing.median)))
+                seconds = timing.median / case.texts
+                bars.append((label, _colour(engine), seconds * 1000, milliseconds(seconds)))
         if bars:
             groups.append(bars)
     return groups

@@ -8,15 +8,18 @@ What is there already is kept while it is newer than what it was made from.
 import argparse
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import CASES, ROOT, Case, Files, files, first_line
+from benchmarks.cases import CASES, ROOT, Case, Files, files, first_line, text_set
 
 HERE = Path(__file__).parent
+COUNTED = (8, 16, 32)  # lengths at which operations are counted, in tokens
 
 
 def is_current(target: Path, sources: Iterable[Path]) -> bool:
@@ -50,16 +53,44 @@ def prepare(case: Case, cache: Path) -> None:
 
         export_bundle(where.checkpoint, where.bundle, overwrite=where.bundle.exists())
     if not is_current(where.about, [manifest, where.item, HERE / "prepare.py"]):
-        _describe(case, where)
+        where.about.parent.mkdir(parents=True, exist_ok=True)
+        about = _about_set(case, where) if case.is_set else _about_item(case, where)
+        where.about.write_text(json.dumps(about), encoding="utf-8")
 
 
-def _describe(case: Case, where: Files) -> None:
+def _about_item(case: Case, where: Files) -> dict[str, Any]:
+    """Write the feeds; say their shapes, and the operations of one forward pass."""
     feeds = _feeds(case, where)
-    where.feeds.parent.mkdir(parents=True, exist_ok=True)
     np.savez(where.feeds, **feeds)  # type: ignore[arg-type]  # its stub takes them for options
     shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feeds.items())
-    about = {"feeds": shapes, "flops": _flops(case, where, feeds)}
-    where.about.write_text(json.dumps(about), encoding="utf-8")
+    return {"feeds": shapes, "flops": _flops(case, where, [feeds])}
+
+
+def _about_set(case: Case, where: Files) -> dict[str, Any]:
+    """Say how long each text is, and the operations of a forward pass over it alone."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(where.bundle / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokens = [len(tokenizer.encode(text).ids) for text in text_set(where.item, 1.0)]
+    ids = [{"input_ids": np.zeros((1, length), np.int64)} for length in COUNTED]
+    counts = _flops(case, where, ids)
+    return {"tokens": tokens, "flops": [through(COUNTED, counts, length) for length in tokens]}
+
+
+def through(lengths: Sequence[int], counts: Sequence[int], length: int) -> int:
+    """Operations at a length, from those at three others.
+
+    Attention's grow with the square of the length, all others with the length or not at all: three
+    points tell the whole (Lagrange's formula).
+    """
+    total = Fraction(0)
+    for at, count in zip(lengths, counts, strict=True):
+        others = [other for other in lengths if other != at]
+        weight = prod(Fraction(length - other, at - other) for other in others)
+        total += count * weight
+    return int(total)
 
 
 def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
@@ -67,7 +98,7 @@ def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
 
     with onnxtasks.load(where.bundle) as task:
         if isinstance(task, onnxtasks.TextClassifier):
-            return dict(task.preprocess([first_line(where.item)]))
+            return dict(task.text.feeds(task.preprocess([first_line(where.item)])))
         if isinstance(task, onnxtasks.ImageClassifier):
             return dict(task.preprocess([task.read(str(where.item))]))
         if isinstance(task, onnxtasks.SpeechRecognizer):
@@ -75,8 +106,10 @@ def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
     raise TypeError(f"no feeds for a {type(task).__name__}; add its preprocessing here")
 
 
-def _flops(case: Case, where: Files, feeds: dict[str, np.ndarray[Any, Any]]) -> int:
-    """Floating-point operations of one forward pass: matrix products and convolutions."""
+def _flops(
+    case: Case, where: Files, inputs: Sequence[dict[str, np.ndarray[Any, Any]]]
+) -> list[int]:
+    """Floating-point operations of a forward pass on each: matrix products and convolutions."""
     import torch
     import transformers
     from torch.utils.flop_counter import FlopCounterMode
@@ -86,10 +119,13 @@ def _flops(case: Case, where: Files, feeds: dict[str, np.ndarray[Any, Any]]) -> 
     auto_class = getattr(transformers, AUTO_CLASSES[case.kind])
     # Eager attention is plain matrix products, which the counter sees.
     model = auto_class.from_pretrained(where.checkpoint, attn_implementation="eager").eval()
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():  # in inference mode it fails on weight-normed convolutions
-        model(**{name: torch.from_numpy(value) for name, value in feeds.items()})
-    return int(counter.get_total_flops())
+    counted = []
+    for feeds in inputs:
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():  # in inference mode it fails on weight-normed convolutions
+            model(**{name: torch.from_numpy(value) for name, value in feeds.items()})
+        counted.append(int(counter.get_total_flops()))
+    return counted
 
 
 def main() -> None:

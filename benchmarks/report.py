@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.cases import CASES, Figure
-from benchmarks.engines import ENGINES
+from benchmarks.engines import BASELINES, ENGINES, PIPELINES
 from benchmarks.figures import Ratio, ratio
-from benchmarks.results import CaseResult, EngineResult, Quantity, Results, Timing, series
+from benchmarks.results import (
+    CaseResult,
+    EngineResult,
+    Quantity,
+    Results,
+    Timing,
+    fastest,
+    series,
+)
 from benchmarks.targets import Verdict, judge
 
 FIGURES: dict[Figure, tuple[str, str]] = {
@@ -15,6 +23,12 @@ FIGURES: dict[Figure, tuple[str, str]] = {
     "preprocess": ("File to the model's input", "transformers-preprocess"),
 }
 """Figure -> its heading, and the engine that the others are compared with."""
+
+
+SET_NOTE = (
+    "Padding is the share of all positions computed on that hold none. Of the fp32 peak: what the "
+    "texts need without padding, so padding counts as time lost. Peak MB is after all rounds."
+)
 
 
 def markdown(results: Results) -> str:
@@ -37,7 +51,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def milliseconds(seconds: float) -> str:
     """Three digits that count: "0.412", "4.12", "41.2", "412"."""
-    value = seconds * 1000
+    return three_digits(seconds * 1000)
+
+
+def three_digits(value: float) -> str:
+    """As `milliseconds` writes them."""
     for limit, digits in ((1, 3), (10, 2), (100, 1)):
         if value < limit:
             return f"{value:.{digits}f}"
@@ -103,7 +121,10 @@ def _form(value: float, form: str) -> str:
 def _case(results: Results, name: str) -> str:
     case = results.cases[name]
     parts = [f"## {CASES[name].title if name in CASES else name}"]
-    parts.append(f"Feeds: {case.feeds}; one forward pass {case.flops / 1e9:.3g} GFLOP.")
+    if _measured(case) == {"throughput"}:
+        parts.append(f"{case.feeds}; without padding {case.flops / 1e9:.3g} GFLOP.")
+    else:
+        parts.append(f"Feeds: {case.feeds}; one forward pass {case.flops / 1e9:.3g} GFLOP.")
     if case.waiting_share > 0.02:
         parts.append(
             f"Waiting workers took {100 * case.waiting_share:.0f} % of a CPU: read these numbers "
@@ -118,13 +139,57 @@ def _case(results: Results, name: str) -> str:
             parts.append(f"**{heading}**")
             against = ENGINES[baseline].title
             parts.append(table([*head, f"times as fast as: {against}"], rows))
+    if "throughput" in _measured(case):
+        parts += ["**Set of texts to answers**", _set_table(results, name), SET_NOTE]
     if stages := _stage_rows(case):
         parts.append("**Stages of an answer**")
         parts.append(table(["engine", *_stage_names(case), "total ms"], stages))
-    if _measured(case) != {"preprocess"}:  # its start would be that of a graph it never runs
+    if "answer" in _measured(case):  # else no start is measured that a user would wait for
         parts.append("**Start, memory, disk**")
         parts.append(_start_table(results, name))
     return "\n\n".join(parts)
+
+
+def _set_table(results: Results, name: str) -> str:
+    """Texts per second, padding and memory, beside the fastest baseline of what goes in.
+
+    Texts to classify also stand beside the fastest pipeline of all, those that get their texts
+    sorted by length included.
+    """
+    case = results.cases[name]
+    baseline = fastest(results, name, BASELINES[CASES[name].kind])
+    rivals = {"": baseline}
+    if CASES[name].kind == "text":
+        best = fastest(results, name, PIPELINES)
+        rivals = {" at its best batch size": baseline, " at its best, sorted ones too": best}
+    peer = ENGINES[baseline].title.partition(",")[0] if baseline else "the original"
+    head = ["engine", "class", "texts/s", "spread", "padding", "of the fp32 peak",
+            *(f"times as fast as {peer}{which}" for which in rivals),
+            "peak MB", f"of {peer}'s", "model files MB"]  # fmt: skip
+    rows = []
+    for engine, measured in case.engines.items():
+        timing = measured.times["throughput"]
+        used = case.flops / timing.median / 1e9 / results.calibration.matrix_gflops
+        ours = series(results, name, engine, "peak")
+        theirs = series(results, name, baseline, "peak") if baseline else None
+        rows.append(
+            [
+                ENGINES[engine].title,
+                _class(engine),
+                three_digits(case.texts / timing.median),
+                f"{100 * timing.spread:.0f} %",
+                "-" if measured.padding_share is None else f"{100 * measured.padding_share:.1f} %",
+                f"{100 * used:.0f} %",
+                *(
+                    _against(results, name, engine, rival, "throughput", "throughput")
+                    for rival in rivals.values()
+                ),
+                f"{measured.steady_peak_bytes / 1e6:.0f}",
+                f"{100 * ratio(ours, theirs).value:.0f} %" if ours and theirs else "-",
+                f"{measured.disk_bytes / 1e6:.1f}",
+            ]
+        )
+    return table(head, rows)
 
 
 def _measured(case: CaseResult) -> set[Figure]:
@@ -156,9 +221,16 @@ def _timing_cells(timing: Timing) -> list[str]:
 
 
 def _against(
-    results: Results, case: str, engine: str, baseline: str, ours: Quantity, theirs: Quantity
+    results: Results,
+    case: str,
+    engine: str,
+    baseline: str | None,
+    ours: Quantity,
+    theirs: Quantity,
 ) -> str:
     """How many times the baseline's number is the engine's."""
+    if baseline is None:
+        return "-"
     over, under = series(results, case, baseline, theirs), series(results, case, engine, ours)
     if over is None or under is None:
         return "-"
@@ -185,7 +257,7 @@ def _stage_rows(case: CaseResult) -> list[list[str]]:
         [
             ENGINES[engine].title,
             *(milliseconds(found.stages.get(name, 0.0)) for name in names),
-            milliseconds(found.times["answer"].median),
+            milliseconds(found.times[ENGINES[engine].figure].median),
         ]
         for engine, found in case.engines.items()
         if found.stages

@@ -8,8 +8,9 @@ import msgspec
 
 from benchmarks.cases import Figure
 
-Quantity = Literal["answer", "model", "preprocess", "cold", "memory"]
-"""A figure of a call, or of the start: seconds to the first answer, peak bytes."""
+Quantity = Literal["answer", "model", "preprocess", "throughput", "cold", "memory", "peak"]
+"""A figure of a call, or of the start: seconds to the first answer, peak bytes at that moment; or
+peak bytes after all rounds."""
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +52,8 @@ class EngineResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Most memory held after all rounds."""
     disk_bytes: int
     """The files that it loads; packages are not counted."""
+    padding_share: float | None = None
+    """Of what it computed on, 0..1; None where no texts share a run."""
 
 
 class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +62,9 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     feeds: str
     """The graph's inputs and their shapes."""
     flops: int
-    """Of one forward pass: matrix products and convolutions."""
+    """Of one forward pass, matrix products and convolutions; of a set the sum, without padding."""
+    texts: int = 1
+    """Inputs that one call answers."""
     engines: dict[str, EngineResult]
     waiting_share: float
     """CPU that workers took while it was not their turn, as a share of one CPU; about 0."""
@@ -77,11 +82,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     starts: int
     """Fresh processes of each engine."""
     threads: int
+    share: float = 1.0
+    """How much of a set of texts is measured."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that measure nothing."""
         if min(self.rounds, self.starts, self.threads) < 1 or not self.seconds > 0:
             raise ValueError("rounds, starts and threads are at least 1, seconds is above 0")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share is {self.share}; it is above 0 and at most 1")
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -117,6 +126,19 @@ def write(results: Results, path: Path) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
+def fastest(results: Results, case: str, engines: Sequence[str]) -> str | None:
+    """The fastest of some engines over a case's set of texts; None where none was measured."""
+    found = results.cases.get(case)
+    if found is None:
+        return None
+    medians = {
+        name: timing.median
+        for name in engines
+        if name in found.engines and (timing := found.engines[name].times.get("throughput"))
+    }
+    return min(medians, key=lambda name: medians[name]) if medians else None
+
+
 def series(results: Results, case: str, engine: str, quantity: Quantity) -> Sequence[float] | None:
     """An engine's numbers in the order of measuring; None where it was not measured."""
     found = results.cases.get(case)
@@ -127,5 +149,7 @@ def series(results: Results, case: str, engine: str, quantity: Quantity) -> Sequ
         return measured.starts.cold_seconds
     if quantity == "memory":
         return measured.starts.peak_bytes
+    if quantity == "peak":
+        return (measured.steady_peak_bytes,)
     timing = measured.times.get(quantity)
     return None if timing is None else timing.rounds

@@ -31,6 +31,14 @@ class Sample(NamedTuple):
     stages: dict[str, float]
 
 
+class Stopped(NamedTuple):
+    """What a worker says at its end."""
+
+    peak_bytes: int
+    """Most memory that it held."""
+    facts: dict[str, float]
+
+
 class WorkerError(RuntimeError):
     """A worker failed; the message ends with what it wrote to stderr."""
 
@@ -68,10 +76,11 @@ class Worker:
         self._send({"do": "measure", "seconds": seconds})
         return [Sample(total, stages) for total, stages in self._receive()["samples"]]
 
-    def stop(self) -> int:
-        """End it; returns the most memory it held, in bytes."""
+    def stop(self) -> Stopped:
+        """End it."""
         self._send({"do": "stop"})
-        return int(self._receive()["peak_bytes"])
+        found = self._receive()
+        return Stopped(found["peak_bytes"], found["facts"])
 
     def cpu_seconds(self) -> float:
         """CPU time it has taken so far."""
@@ -131,9 +140,9 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-def worker_command(engine: str, case: str, cache: Path, threads: int) -> list[str]:
+def worker_command(engine: str, case: str, cache: Path, plan: Plan) -> list[str]:
     """The command line of an engine's worker."""
-    options = ["--cache", str(cache), "--threads", str(threads)]
+    options = ["--cache", str(cache), "--threads", str(plan.threads), "--share", str(plan.share)]
     return [sys.executable, "-m", "benchmarks.worker", engine, case, *options]
 
 
@@ -146,13 +155,19 @@ class Rounds(NamedTuple):
     foreign_share: float
 
 
-def run_rounds(workers: Mapping[str, Worker], plan: Plan) -> Rounds:
+def run_rounds(workers: Mapping[str, Worker], plan: Plan, *, lead_in: bool = True) -> Rounds:
     """Give each worker its turn, round after round.
 
     Every second round goes backwards, so that none of them always follows the same other one.
+
+    Args:
+        workers: Engine -> its worker, which is ready.
+        plan: How many rounds, and how long.
+        lead_in: Whether to call before the first round; not where one call has shown everything.
     """
-    for worker in workers.values():
-        worker.measure(min(LEAD_IN_SECONDS, plan.seconds))
+    if lead_in:
+        for worker in workers.values():
+            worker.measure(min(LEAD_IN_SECONDS, plan.seconds))
     samples: dict[str, list[list[Sample]]] = {name: [] for name in workers}
     waiting = foreign = wall = 0.0
     for number in range(plan.rounds):
@@ -188,10 +203,16 @@ def run_starts(
             with start[name]() as worker:
                 rows.append(worker.ready())
                 worker.stop()
-    return {name: _starts(rows) for name, rows in seen.items()}
+    return {name: starts_of(rows) for name, rows in seen.items()}
 
 
-def _starts(rows: Sequence[Mapping[str, Any]]) -> Starts:
+def starts_of(rows: Sequence[Mapping[str, Any]]) -> Starts:
+    """Put together what processes said when they were ready.
+
+    Args:
+        rows: What `Worker.ready` gave, for each process.
+    """
+
     def column(key: str) -> tuple[Any, ...]:
         return tuple(row[key] for row in rows)
 
@@ -207,7 +228,7 @@ def engine_result(
     figure: Figure,
     rounds: Sequence[Sequence[Sample]],
     starts: Starts,
-    steady_peak_bytes: int,
+    stopped: Stopped,
     disk_bytes: int,
 ) -> EngineResult:
     """Put together what was measured of one engine.
@@ -216,7 +237,7 @@ def engine_result(
         figure: What one of its calls covers.
         rounds: Its calls, by round.
         starts: Its fresh processes.
-        steady_peak_bytes: Its peak memory after all rounds.
+        stopped: What it said after all rounds.
         disk_bytes: Its model's files.
     """
     times: dict[Figure, Timing] = {figure: timing([[s.total for s in calls] for calls in rounds])}
@@ -225,12 +246,13 @@ def engine_result(
         name: [[s.stages.get(name, 0.0) for s in calls] for calls in rounds] for name in names
     }
     for name, calls in by_stage.items():
-        if name in MEASURED_STAGES:
-            times[MEASURED_STAGES[name]] = timing(calls)
+        if (figure, name) in MEASURED_STAGES:
+            times[MEASURED_STAGES[figure, name]] = timing(calls)
     return EngineResult(
         times=times,
         stages={name: median(map(median, calls)) for name, calls in by_stage.items()},
         starts=starts,
-        steady_peak_bytes=steady_peak_bytes,
+        steady_peak_bytes=stopped.peak_bytes,
         disk_bytes=disk_bytes,
+        padding_share=stopped.facts.get("padding_share"),
     )

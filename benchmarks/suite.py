@@ -6,20 +6,25 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import msgspec
 
-from benchmarks.cases import CASES, ROOT, files
-from benchmarks.engines import ENGINES
+from benchmarks.cases import CASES, ROOT, Case, files, part
+from benchmarks.engines import ENGINES, Engine
 from benchmarks.results import Calibration, CaseResult, Plan, Results
 from benchmarks.runner import (
+    Stopped,
     Worker,
     WorkerError,
     engine_result,
     environment,
     run_rounds,
     run_starts,
+    starts_of,
     worker_command,
 )
 from onnxtasks.bundle import read_manifest
@@ -60,38 +65,46 @@ def measure(
     name: str, wanted: Sequence[str], plan: Plan, cache: Path, found: Results
 ) -> CaseResult | None:
     """Measure a case; None, and a failure noted, where a worker died."""
-    where = files(CASES[name], cache)
+    case = CASES[name]
+    where = files(case, cache)
+    plan = plan_of(case, plan)
     engines = engines_of(name, wanted, where.bundle, found.skipped)
     if not engines:
         found.skipped[name] = "none of the chosen engines measures it"
         return None
     start = {
-        engine: partial(Worker, worker_command(engine, name, cache, plan.threads), plan.threads)
+        engine: partial(Worker, worker_command(engine, name, cache, plan), plan.threads)
         for engine in engines
     }
     about = json.loads(where.about.read_text(encoding="utf-8"))
-    peaks: dict[str, int] = {}
+    stopped: dict[str, Stopped] = {}
+    ready: dict[str, dict[str, Any]] = {}
     try:
         with ExitStack() as stack:
             workers: dict[str, Worker] = {}
             for engine in engines:
                 workers[engine] = stack.enter_context(start[engine]())
-                workers[engine].ready()
-            rounds = run_rounds(workers, plan)
-            peaks.update({engine: worker.stop() for engine, worker in workers.items()})
-        starts = run_starts(start, plan.starts, engines)
+                ready[engine] = workers[engine].ready()
+            rounds = run_rounds(workers, plan, lead_in=not case.is_set)
+            stopped.update({engine: worker.stop() for engine, worker in workers.items()})
+        if case.is_set:  # the first call is a whole set: not worth a process for its start alone
+            starts = {engine: starts_of([row]) for engine, row in ready.items()}
+        else:
+            starts = run_starts(start, plan.starts, engines)
     except WorkerError as error:
         found.failures[name] = str(error)
         return None
+    flops = part(about["flops"], plan.share)
     return CaseResult(
-        feeds=about["feeds"],
-        flops=about["flops"],
+        feeds=describe_set(part(about["tokens"], plan.share)) if case.is_set else about["feeds"],
+        flops=sum(flops),
+        texts=len(flops),
         engines={
             engine: engine_result(
                 ENGINES[engine].figure,
                 rounds.samples[engine],
                 starts[engine],
-                peaks[engine],
+                stopped[engine],
                 disk_bytes(where.checkpoint, where.bundle, ENGINES[engine].variant),
             )
             for engine in engines
@@ -101,21 +114,43 @@ def measure(
     )
 
 
+def plan_of(case: Case, plan: Plan) -> Plan:
+    """The run's plan, with no more rounds than the case takes."""
+    if case.most_rounds is None:
+        return plan
+    return msgspec.structs.replace(plan, rounds=min(plan.rounds, case.most_rounds))
+
+
+def describe_set(tokens: Sequence[int]) -> str:
+    """Say how long the texts of a set are."""
+    return (
+        f"{len(tokens)} texts of {min(tokens)} to {max(tokens)} tokens, median "
+        f"{median(tokens):g}, together {sum(tokens)}"
+    )
+
+
 def engines_of(
     name: str, wanted: Sequence[str], bundle: Path, skipped: dict[str, str]
 ) -> list[str]:
-    """The engines that take part in a case; a variant that its bundle lacks is noted."""
+    """The engines that take part in a case; a variant or package that is not there is noted."""
     variants = read_manifest(bundle).variants
     chosen = []
     for engine in wanted:
-        if ENGINES[engine].figure not in CASES[name].figures:
+        known = ENGINES[engine]
+        if not takes_part(known, CASES[name]):
             continue
-        variant = ENGINES[engine].variant
-        if variant is not None and variant not in variants:
-            skipped[f"{name}, {engine}"] = f"its bundle has no {variant}"
-            continue
-        chosen.append(engine)
+        if known.variant is not None and known.variant not in variants:
+            skipped[f"{name}, {engine}"] = f"its bundle has no {known.variant}"
+        elif known.package is not None and find_spec(known.package) is None:
+            skipped[f"{name}, {engine}"] = f"{known.package} is not installed"
+        else:
+            chosen.append(engine)
     return chosen
+
+
+def takes_part(engine: Engine, case: Case) -> bool:
+    """Whether an engine measures what a case is about."""
+    return engine.figure in case.figures and case.kind in engine.kinds
 
 
 def disk_bytes(checkpoint: Path, bundle: Path, variant: str | None) -> int:

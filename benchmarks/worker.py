@@ -1,10 +1,10 @@
 """One engine and one case in a process of their own, driven by JSON lines.
 
-    python -m benchmarks.worker ENGINE CASE --cache DIR --threads N
+    python -m benchmarks.worker ENGINE CASE --cache DIR --threads N --share S
 
 It opens the engine, answers once and writes {"event": "ready", …}. Then it obeys, one line each:
 {"do": "measure", "seconds": 1.0} answers with the calls made in that time, {"do": "stop"} with the
-process's peak memory. Between commands it waits in a read and computes nothing.
+process's peak memory and the engine's facts. Between commands it waits in a read.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,32 @@ MIN_CALLS = 3  # a median of fewer says nothing
 
 
 def measure(
-    call: Call, seconds: float, clock: Callable[[], float] = time.perf_counter
+    call: Call,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    whole_set: bool = False,
 ) -> list[tuple[float, dict[str, float]]]:
     """Call until the time is up.
 
-    The first call after a pause wakes threads and fills caches; it is made and not counted.
+    The first call after a pause wakes threads and fills caches; it is made and not counted. A call
+    over a whole set of texts takes seconds: beside them the waking is nothing, and one is enough.
 
     Args:
         call: One measured call.
-        seconds: No call starts later than this, but `MIN_CALLS` are always counted.
+        seconds: No call starts later than this, but `MIN_CALLS` are always counted, of a set one.
         clock: Seconds that only grow.
+        whole_set: Whether a call answers a set.
 
     Returns:
         The seconds of each call, whole and by stage.
     """
-    call()
+    if not whole_set:
+        call()
+    least = 1 if whole_set else MIN_CALLS
     samples: list[tuple[float, dict[str, float]]] = []
     end = clock() + seconds
-    while len(samples) < MIN_CALLS or clock() < end:
+    while len(samples) < least or clock() < end:
         start = clock()
         stages = call()
         samples.append((clock() - start, stages))
@@ -49,7 +57,12 @@ def measure(
 
 
 def serve(
-    open_call: Callable[[], Call], commands: Iterable[str], say: Callable[[str], Any]
+    open_call: Callable[[], Call],
+    commands: Iterable[str],
+    say: Callable[[str], Any],
+    *,
+    facts: Mapping[str, float] | None = None,
+    whole_set: bool = False,
 ) -> None:
     """Open, answer once, then obey until told to stop.
 
@@ -57,6 +70,8 @@ def serve(
         open_call: Imports and loads the engine.
         commands: JSON lines.
         say: Takes one JSON line.
+        facts: What the engine told besides times; sent at the end.
+        whole_set: Whether a call answers a set of texts.
     """
     start = time.perf_counter()
     call = open_call()
@@ -69,8 +84,9 @@ def serve(
         command = json.loads(line)
         if command["do"] == "stop":
             break
-        say(json.dumps({"event": "measured", "samples": measure(call, command["seconds"])}))
-    say(json.dumps({"event": "stopped", "peak_bytes": peak_bytes()}))
+        samples = measure(call, command["seconds"], whole_set=whole_set)
+        say(json.dumps({"event": "measured", "samples": samples}))
+    say(json.dumps({"event": "stopped", "peak_bytes": peak_bytes(), "facts": dict(facts or {})}))
 
 
 def peak_bytes() -> int:
@@ -91,18 +107,22 @@ def main() -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--share", type=float, required=True)
     options = parser.parse_args()
     # Whatever a library prints goes to stderr; the real stdout carries the protocol alone.
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     engine, case = ENGINES[options.engine], CASES[options.case]
-    job = Job(case, files(case, options.cache), engine.variant, options.threads)
+    job = Job(case, files(case, options.cache), engine, options.threads, options.share)
 
     def open_call() -> Call:
         call: Call = import_module(engine.module).open_engine(job)
         return call
 
-    serve(open_call, sys.stdin, lambda line: wire.write(line + "\n"))
+    def say(line: str) -> None:
+        wire.write(line + "\n")
+
+    serve(open_call, sys.stdin, say, facts=job.facts, whole_set=case.is_set)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import transformers
 from benchmarks.engines import Call, Job
 
 AUTO_CLASSES = {
+    "sentences": "AutoModel",
     "text": "AutoModelForSequenceClassification",
     "image": "AutoModelForImageClassification",
     "speech": "AutoModelForCTC",
