@@ -34,7 +34,7 @@ class HiddenStates(nn.Module):
 class MaskFillerGraph(nn.Module):
     """Encoder, then the head at the masks alone.
 
-    Scoring the vocabulary for every token would be a fifth of a run of BERT-base at 128 tokens
+    Scoring the vocabulary for every token would be a sixth of a run of BERT-base at 128 tokens
     (benchmarks/mask_positions.py), and 15 MB of output.
     """
 
