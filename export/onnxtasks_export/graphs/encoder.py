@@ -24,12 +24,11 @@ class PlainEncoder(nn.Module):
     What the model does around its encoder (heads, poolers that read the mask) stays its own.
     """
 
-    def __init__(self, encoder: nn.Module, masks: Masks, window: int | None = None) -> None:
+    def __init__(self, encoder: nn.Module, masks: Masks) -> None:
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
         self.masks = masks
-        self.window = window
 
     def forward(
         self,
@@ -42,7 +41,7 @@ class PlainEncoder(nn.Module):
         if self.masks != "own":
             mask = additive_mask(attention_mask)
         if self.masks == "sliding":
-            near = sliding_mask(mask, self.window or 0)
+            near = sliding_mask(mask, self.config.sliding_window)
             mask = {"full_attention": mask, "sliding_attention": near}
         return self.encoder(input_ids, attention_mask=mask, **inputs)
 
@@ -54,14 +53,10 @@ def plain_model(checkpoint: Checkpoint) -> nn.Module:
     mask gets one; one whose attention reads the mask itself (DeBERTa) keeps its own way.
     """
     model = copy.deepcopy(checkpoint.model)  # the original keeps its own attention
-    encoder, masks, window = model.base_model, mask_form(checkpoint), None
-    if masks == "sliding":
-        window = checkpoint.config.sliding_window
-    if masks != "own" and getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation(PLAIN)
-    elif getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation("eager")
-    plain = PlainEncoder(encoder, masks, window)
+    encoder, masks = model.base_model, mask_form(checkpoint)
+    if getattr(model, "_supports_attention_backend", False):
+        model.set_attn_implementation("eager" if masks == "own" else PLAIN)
+    plain = PlainEncoder(encoder, masks)
     if encoder is model:
         return plain.eval()
     setattr(model, model.base_model_prefix, plain)

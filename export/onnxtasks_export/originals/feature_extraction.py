@@ -13,10 +13,10 @@ from onnxtasks.tasks.base import Task
 from onnxtasks.tasks.feature_extraction import Embedder, FeatureExtractionSpec
 from onnxtasks_export.checkpoint import Checkpoint, text_settings
 from onnxtasks_export.originals.base import Answer, Comparison
+from onnxtasks_export.originals.words import texts
 from onnxtasks_export.sentence_transformers import Normalize
 from onnxtasks_export.specs import feature_extraction
 
-LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)  # words
 ANCHORS = (4, 7, 9, 12, 16, 25, 40)  # words
 
 
@@ -66,9 +66,8 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
     index = np.stack([embed(" ".join(rng.choice(words, count))) for count in ANCHORS])
 
     def samples(rng: np.random.Generator) -> Sequence[str]:
-        texts = [" ".join(rng.choice(words, count)) for count in LENGTHS]
-        odd = f"{texts[3].capitalize()}, {texts[2].upper()}! Caf\u00e9 \u4f60\u597d \U0001f600?"
-        return [*texts, odd, f"  {texts[4]}\n\n{texts[1]} ", " ".join(texts)]
+        made = texts(tokenizer, rng)
+        return [*made, f"  {made[4]}\n\n{made[1]} ", " ".join(made[:-1])]
 
     def bundle(task: Task[Any, Any], items: Sequence[str]) -> list[Answer]:
         if not isinstance(task, Embedder):

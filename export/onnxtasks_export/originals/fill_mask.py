@@ -57,12 +57,12 @@ def _masked(text: str, tokenizer: Any, masks: int, rng: np.random.Generator) -> 
 def _ask_bundle(task: Task[Any, Any], items: Sequence[str]) -> list[Answer]:
     if not isinstance(task, MaskFiller):
         raise TypeError(f"not a MaskFiller: {type(task).__name__}")
-    logits = dict(task.logits(task.preprocess(items)))
-    found = task.predict(items, top_k=TOP)
-    return [
-        _answer([[fill.to_dict() for fill in fills] for fills in masks], logits[index])
-        for index, masks in enumerate(found)
-    ]
+    encodings = task.preprocess(items)
+    found: dict[int, Answer] = {}
+    for index, logits in task.logits(encodings):
+        masks = task.postprocess(encodings[index], logits, TOP)
+        found[index] = _answer([[fill.to_dict() for fill in fills] for fills in masks], logits)
+    return [found[index] for index in range(len(items))]
 
 
 def _answer(masks: list[list[dict[str, Any]]], logits: Float) -> Answer:

@@ -16,7 +16,11 @@ from onnxtasks.ops.question_windows import Question, WindowOptions
 from onnxtasks.ops.text import TextEncoder
 from onnxtasks.session import Feeds, Outputs
 from onnxtasks.tasks.base import Task
-from onnxtasks.tasks.question_answering import QuestionAnswerer, QuestionAnsweringSpec
+from onnxtasks.tasks.question_answering import (
+    AnswerOptions,
+    QuestionAnswerer,
+    QuestionAnsweringSpec,
+)
 from onnxtasks_export.checkpoint import Checkpoint, text_settings
 from onnxtasks_export.originals.base import Answer, Comparison
 from onnxtasks_export.specs.question_answering import spec
@@ -91,9 +95,10 @@ class _TorchSession:
 def _ask(task: Task[Any, Any], items: Sequence[Question]) -> list[Answer]:
     if not isinstance(task, QuestionAnswerer):
         raise TypeError(f"not a QuestionAnswerer: {type(task).__name__}")
-    probabilities = task.scores(task.preprocess(items, WindowOptions()))
+    prepared = task.preprocess(items, WindowOptions())
     found: list[Answer] = []
-    for answers, windows in zip(task.predict(items, top_k=2), probabilities, strict=True):
+    for item, own, windows in zip(items, prepared, task.scores(prepared), strict=True):
+        answers = task.postprocess(item[1], own, windows, AnswerOptions(top_k=2))
         rows = np.zeros((2 * len(windows), task.spec.text.max_length), np.float32)
         for index, window in enumerate(windows):
             rows[2 * index : 2 * index + 2, : window.shape[1]] = window
