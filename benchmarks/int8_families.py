@@ -52,12 +52,12 @@ def measure(bundle: str, variant: str) -> float:
     """Median seconds of a run."""
     import onnxtasks
 
-    with onnxtasks.load(bundle, variant=variant, threads=2) as task:
-        session, spec = task.session, task.spec  # type: ignore[attr-defined]  # a text classifier's
+    with onnxtasks.TextClassifier.load(bundle, variant=variant, threads=2) as task:
+        session, spec = task.session, task.spec
         ids = np.random.default_rng(0).integers(5, 100, (1, min(TOKENS, spec.text.max_length)))
         made = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         made["token_type_ids"] = np.zeros_like(ids)
-        feeds = {name: made[name] for name in spec.text.inputs}
+        feeds: dict[str, np.ndarray] = {name: made[name] for name in spec.text.inputs}
         session.run(feeds)
         calls: list[float] = []
         while sum(calls) < SECONDS:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
-import numpy as np
 from tokenizers import Encoding
 
 from onnxtasks.bundle import Bundle
@@ -14,7 +13,7 @@ from onnxtasks.ops.scores import Float
 from onnxtasks.ops.text import LongText, TextEncoder, TextSpec, check_long_text, text_size
 from onnxtasks.session import Session
 from onnxtasks.tasks.base import Task, check_items
-from onnxtasks.tasks.text_runs import BUDGET, run_texts
+from onnxtasks.tasks.text_runs import BUDGET, run_logits
 from onnxtasks.timing import stage
 
 LABELS = ("is_next", "not_next")
@@ -94,8 +93,7 @@ class NextSentencePredictor(Task[tuple[str, str], list[Label]]):
 
     def logits(self, encodings: Sequence[Encoding], budget: float = BUDGET) -> Float:
         """Run the graph: [pair, 2]."""
-        rows = run_texts(self.session, self.text, encodings, budget)
-        return np.stack([row["logits"] for row in rows])
+        return run_logits(self.session, self.text, encodings, budget)
 
     def postprocess(self, logits: Float, top_k: int | None = None) -> list[list[Label]]:
         """Turn logits [pair, 2] into labels, best first."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
-import numpy as np
 from tokenizers import Encoding
 
 from onnxtasks.bundle import Bundle
@@ -26,7 +25,7 @@ from onnxtasks.ops.text import (
 )
 from onnxtasks.session import Session
 from onnxtasks.tasks.base import Task, check_items
-from onnxtasks.tasks.text_runs import BUDGET, run_texts
+from onnxtasks.tasks.text_runs import BUDGET, run_logits
 from onnxtasks.timing import stage
 
 
@@ -103,8 +102,7 @@ class TextClassifier(Task[TextLike, list[Label]]):
 
     def logits(self, encodings: Sequence[Encoding], budget: float = BUDGET) -> Float:
         """Run the graph: [text, class]."""
-        rows = run_texts(self.session, self.text, encodings, budget)
-        return np.stack([row["logits"] for row in rows])
+        return run_logits(self.session, self.text, encodings, budget)
 
     def postprocess(
         self, logits: Float, top_k: int | None, function: Function

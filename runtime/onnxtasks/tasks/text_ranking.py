@@ -15,7 +15,7 @@ from onnxtasks.ops.scores import Float
 from onnxtasks.ops.text import LongText, TextEncoder, TextSpec, check_long_text, text_size
 from onnxtasks.session import Session
 from onnxtasks.tasks.base import Task, check_items
-from onnxtasks.tasks.text_runs import BUDGET, run_texts
+from onnxtasks.tasks.text_runs import BUDGET, run_logits
 from onnxtasks.timing import stage
 
 ScoreFunction: TypeAlias = Literal["sigmoid", "none"]
@@ -116,8 +116,7 @@ class TextRanker(Task[Query, list[Ranked]]):
 
     def logits(self, encodings: Sequence[Encoding], budget: float = BUDGET) -> Float:
         """Run the graph: [pair]."""
-        rows = run_texts(self.session, self.text, encodings, budget)
-        return np.stack([row["logits"][0] for row in rows])
+        return run_logits(self.session, self.text, encodings, budget)[:, 0]
 
     def postprocess(
         self, scores: Float, counts: Sequence[int], top_k: int | None = None

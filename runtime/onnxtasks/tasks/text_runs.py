@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from tokenizers import Encoding
 
 from onnxtasks.errors import InputError
+from onnxtasks.ops.scores import Float
 from onnxtasks.ops.text import Int, TextEncoder
 from onnxtasks.session import Outputs, Session
 from onnxtasks.tasks.base import batches
@@ -46,6 +48,14 @@ def run_texts(
         for row, index in enumerate(batch):
             found[index] = {name: array[row] for name, array in values.items()}
     return [found[index] for index in range(len(encodings))]
+
+
+def run_logits(
+    session: Session, text: TextEncoder, encodings: Sequence[Encoding], budget: float
+) -> Float:
+    """Run a graph with one "logits" row a text, [batch, class]: [text, class], as `run_texts`."""
+    rows = run_texts(session, text, encodings, budget)
+    return np.stack([row["logits"] for row in rows])
 
 
 def plan_runs(

@@ -15,7 +15,7 @@ from onnxtasks.ops.scores import Float, softmax
 from onnxtasks.ops.text import TextEncoder, TextSpec, checked_text, text_size
 from onnxtasks.session import Session
 from onnxtasks.tasks.base import Task, check_items
-from onnxtasks.tasks.text_runs import BUDGET, run_texts
+from onnxtasks.tasks.text_runs import BUDGET, run_logits
 from onnxtasks.timing import stage
 
 EXAMPLE_LABELS = ("one", "two")
@@ -112,8 +112,7 @@ class ZeroShotClassifier(Task[str, list[Label]]):
 
     def logits(self, encodings: Sequence[Encoding], budget: float = BUDGET) -> Float:
         """Run the graph: [pair, class]."""
-        rows = run_texts(self.session, self.text, encodings, budget)
-        return np.stack([row["logits"] for row in rows])
+        return run_logits(self.session, self.text, encodings, budget)
 
     def postprocess(
         self, logits: Float, labels: Sequence[str], multi_label: bool

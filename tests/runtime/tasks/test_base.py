@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -147,7 +148,7 @@ def test_no_other_cut_of_the_sorted_items_is_cheaper(sizes, budget, run_cost):
     cuts = []
     for mask in range(2 ** max(0, count - 1)):
         places = [0, *(at for at in range(1, count) if mask >> (at - 1) & 1), count]
-        cuts.append([ordered[a:b] for a, b in zip(places, places[1:]) if a < b])  # noqa: B905, RUF007
+        cuts.append([ordered[a:b] for a, b in pairwise(places) if a < b])
     found = batches(dict(enumerate(sizes)), budget, run_cost)
     assert cost([[sizes[index] for index in part] for part in found]) == min(map(cost, cuts))
 
