@@ -58,11 +58,25 @@ def infer_task(config: Any) -> str | None:
             return "automatic-speech-recognition"
         if name.endswith("ForNextSentencePrediction"):  # TasksManager does not know it
             return "next-sentence-prediction"
+        if "Segmentation" in name:  # TasksManager tells semantic ones from others
+            return "image-segmentation"
+        if name.endswith("ForObjectDetection"):  # TasksManager does not know every family
+            return "object-detection"
+        if name.endswith("ForDepthEstimation"):
+            return "depth-estimation"
         try:
-            return str(TasksManager.infer_task_from_model(head))
+            task = str(TasksManager.infer_task_from_model(head))
         except (KeyError, ValueError):
             continue
+        sees = getattr(config, "vocab_size", None) is None and hasattr(config, "num_channels")
+        return "image-feature-extraction" if task == "feature-extraction" and sees else task
     return None
+
+
+def auto_class(config: Any, names: Sequence[str]) -> str:
+    """The first of these transformers classes that knows the config; else the first, to refuse."""
+    known = [name for name in names if type(config) in getattr(transformers, name)._model_mapping]
+    return known[0] if known else names[0]
 
 
 def load_model(source: str, auto_class: str, unused: Sequence[str] = ()) -> Any:

@@ -24,7 +24,14 @@ from onnxtasks.parity import Parity, VariantParity, write_parity
 from onnxtasks.reference import write_reference
 from onnxtasks_export import verify
 from onnxtasks_export.capture import capture
-from onnxtasks_export.checkpoint import Checkpoint, infer_task, load_config, load_model, versions
+from onnxtasks_export.checkpoint import (
+    Checkpoint,
+    auto_class,
+    infer_task,
+    load_config,
+    load_model,
+    versions,
+)
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.model_card import model_card
 from onnxtasks_export.originals.base import Comparison
@@ -92,7 +99,7 @@ def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExpo
             f"{source}: no export of {config.model_type!r} for {task}; supported: {supported()}"
         )
     processors = {name: load(source) for name, load in export.processors.items()}
-    model = load_model(root, export.auto_class, export.unused)
+    model = load_model(root, auto_class(config, export.auto_classes), export.unused)
     return Checkpoint(source, task, config, model, processors), export
 
 

@@ -51,8 +51,8 @@ from onnxtasks_export.specs import (
 class TaskExport:
     """How checkpoints of one task become bundles."""
 
-    auto_class: str
-    """The transformers class that loads the model with its head."""
+    auto_classes: tuple[str, ...]
+    """The transformers classes that load a model with its head; the first that knows it does."""
     families: dict[str, bool]
     """Model type of the config -> whether cpu-int8 was measured to help it (make bench)."""
     processors: dict[str, Callable[[str], Any]]
@@ -105,7 +105,7 @@ TEXT: dict[str, Any] = {
 
 EXPORTS: dict[str, TaskExport] = {
     "automatic-speech-recognition": TaskExport(
-        auto_class="AutoModelForCTC",
+        auto_classes=("AutoModelForCTC",),
         families={"hubert": False, "wav2vec2": True, "wavlm": False},
         processors={
             "feature_extractor": load_feature_extractor,
@@ -116,7 +116,7 @@ EXPORTS: dict[str, TaskExport] = {
         comparison=original_speech_recognition.comparison,
     ),
     "feature-extraction": TaskExport(
-        auto_class="AutoModel",
+        auto_classes=("AutoModel",),
         spec=original_feature_extraction.spec_of,
         graphs=lambda checkpoint, spec: {
             "model": embedder_graph(
@@ -134,7 +134,7 @@ EXPORTS: dict[str, TaskExport] = {
         },
     ),
     "fill-mask": TaskExport(
-        auto_class="AutoModelForMaskedLM",
+        auto_classes=("AutoModelForMaskedLM",),
         spec=_fill_mask_spec,
         graphs=lambda checkpoint, spec: {
             "model": mask_filler_graph(checkpoint, spec.text, spec.vocabulary)
@@ -143,7 +143,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "image-classification": TaskExport(
-        auto_class="AutoModelForImageClassification",
+        auto_classes=("AutoModelForImageClassification",),
         families={"convnext": True, "vit": True},
         processors={"image_processor": pil_image_processor},
         spec=_image_spec,
@@ -151,7 +151,7 @@ EXPORTS: dict[str, TaskExport] = {
         comparison=original_image_classification.comparison,
     ),
     "question-answering": TaskExport(
-        auto_class="AutoModelForQuestionAnswering",
+        auto_classes=("AutoModelForQuestionAnswering",),
         spec=original_question_answering.spec_of,
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(
@@ -164,7 +164,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "next-sentence-prediction": TaskExport(
-        auto_class="AutoModelForNextSentencePrediction",
+        auto_classes=("AutoModelForNextSentencePrediction",),
         spec=lambda checkpoint: next_sentence_prediction.spec(*text_settings(checkpoint)),
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", 2)})
@@ -173,7 +173,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "text-classification": TaskExport(
-        auto_class="AutoModelForSequenceClassification",
+        auto_classes=("AutoModelForSequenceClassification",),
         spec=lambda checkpoint: text_classification.spec(*text_settings(checkpoint)),
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", len(spec.labels))})
@@ -182,7 +182,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "text-ranking": TaskExport(
-        auto_class="AutoModelForSequenceClassification",
+        auto_classes=("AutoModelForSequenceClassification",),
         spec=original_text_ranking.spec_of,
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(checkpoint, spec.text, {"logits": ("batch", 1)})
@@ -191,7 +191,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "token-classification": TaskExport(
-        auto_class="AutoModelForTokenClassification",
+        auto_classes=("AutoModelForTokenClassification",),
         spec=lambda checkpoint: token_classification.spec(*text_settings(checkpoint)),
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(
@@ -202,7 +202,7 @@ EXPORTS: dict[str, TaskExport] = {
         **TEXT,
     ),
     "zero-shot-classification": TaskExport(
-        auto_class="AutoModelForSequenceClassification",
+        auto_classes=("AutoModelForSequenceClassification",),
         spec=lambda checkpoint: zero_shot_classification.spec(*text_settings(checkpoint)),
         graphs=lambda checkpoint, spec: {
             "model": text_head_graph(

@@ -92,9 +92,11 @@ def compare(folder: Path, variant: str, comparison: Comparison, expected: Expect
     return Difference(
         compared=len(pairs),
         same=sum(one.key == other.key or one.margin < TIE for one, other in pairs) / len(pairs),
-        max_difference=max(_far(one, other) for one, other in pairs),
+        max_difference=max(comparison.far(one, other) for one, other in pairs),
         divergence=max(comparison.moved(one, other) for one, other in pairs),
-        spread=max(_far(a, b) for got in by_batch for a, b in zip(alone, got, strict=True)),
+        spread=max(
+            comparison.far(a, b) for got in by_batch for a, b in zip(alone, got, strict=True)
+        ),
         reference_difference=reference,
     )
 
@@ -133,11 +135,3 @@ def _in_batches(
 ) -> list[Answer]:
     starts = range(0, len(items), size)
     return [answer for at in starts for answer in comparison.bundle(task, items[at : at + size])]
-
-
-def _far(one: Answer, other: Answer) -> float:
-    if one.scores.shape != other.scores.shape:
-        raise ParityError(
-            f"scores of shape {other.scores.shape}, the original's {one.scores.shape}"
-        )
-    return float(np.abs(one.scores - other.scores).max())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxtasks.errors import ParityError
 from onnxtasks.ops.labels import Label
 from onnxtasks.tasks.base import Task
 
@@ -23,6 +24,17 @@ class Answer:
     margin: float
     """How far the best candidate is ahead of the second, at the closest decision; where this is
     below 1e-5 in the original, another key is a tie and not a difference."""
+    detail: Any = None
+    """What else `Comparison.far` needs, such as a map of the picture's pixels."""
+
+
+def largest_difference(one: Answer, other: Answer) -> float:
+    """How far two answers' scores are apart, at most."""
+    if one.scores.shape != other.scores.shape:
+        raise ParityError(
+            f"scores of shape {other.scores.shape}, the original's {one.scores.shape}"
+        )
+    return float(np.abs(one.scores - other.scores).max(initial=0.0))
 
 
 def total_variation(one: Answer, other: Answer) -> float:
@@ -42,6 +54,8 @@ class Comparison:
     """Asks the bundle's task, all items at once."""
     moved: Callable[[Answer, Answer], float] = total_variation
     """How far a variant that is not exact moved an answer, 0 to 1."""
+    far: Callable[[Answer, Answer], float] = largest_difference
+    """(original's or alone, bundle's or in a batch) -> what `SCORE_TOLERANCE` limits at fp32."""
 
 
 def label_answer(scores: Sequence[float]) -> Answer:
