@@ -9,7 +9,7 @@
     + ParityError: the bundle answers differently from the original.
     + UnsupportedModelError: no export for this architecture or task.
 
-`TruncationWarning` is a warning: an input was longer than the model and was cut.
+`TruncationWarning` is a warning: only a part of an input was used.
 """
 
 
@@ -46,4 +46,8 @@ class UnsupportedModelError(ExportError):
 
 
 class TruncationWarning(UserWarning):
-    """An input was longer than the model takes and was cut."""
+    """Only a part of an input was used.
+
+    A text was longer than the model takes and was cut, or a picture's file has several frames or
+    pages, of which the first was taken.
+    """

@@ -11,6 +11,7 @@ from PIL import Image
 from transformers.image_utils import load_image
 from transformers.models.auto.image_processing_auto import get_image_processor_class_from_name
 
+from onnxtasks.errors import InputError
 from onnxtasks.ops.image import to_batch, to_pixels
 from onnxtasks.ops.image_reading import read_image
 from onnxtasks_export.originals.image_classification import textured
@@ -18,6 +19,11 @@ from onnxtasks_export.originals.image_processor import pil_image_processor
 from onnxtasks_export.specs.image import PROCESSORS, image_spec
 
 SIZES = ((67, 41), (41, 67), (33, 33), (9, 13), (2, 7), (90, 22))
+TINY = ((2, 2), (2, 3), (3, 2), (5, 9), (9, 13), (15, 16), (17, 8), (13, 2))
+SMALL = ((31, 45), (45, 31), (32, 32), (33, 33), (40, 40), (40, 66), (66, 40), (48, 80), (37, 61))
+LARGE = ((67, 41), (41, 67), (96, 64), (101, 77), (128, 128), (129, 255), (320, 240), (333, 500))
+ELONGATED = ((2, 90), (90, 2), (7, 300), (300, 7), (50, 1344), (1344, 50), (2, 2000), (2000, 2))
+ALL_SIZES = TINY + SMALL + LARGE + ELONGATED
 
 
 @cache
@@ -34,7 +40,7 @@ def original(made_by, image):
 
 
 def ours(made_by, image):
-    spec = image_spec(made_by.to_dict(), {})
+    spec = image_spec(made_by.to_dict(), {"model_type": "rt_detr"})
     return to_batch([to_pixels(read_image(image), spec)], spec)
 
 
@@ -51,7 +57,76 @@ def pictures():
 
 @pytest.mark.parametrize("kind", [name.removesuffix("ImageProcessor") for name in PROCESSORS])
 def test_every_supported_processor_with_its_defaults(kind):
-    check(processor(kind), *pictures())
+    check(
+        processor(kind),
+        *(image.resize((70, 70)) if kind == "GLPN" else image for image in pictures()),
+    )
+
+
+EDGES = {"shortest_edge": 40, "longest_edge": 66}
+LARGEST = {"max_height": 50, "max_width": 70}
+EXACT = {"height": 33, "width": 47}
+PAD = {"do_pad": True, "pad_size": {"height": 96, "width": 96}}
+SHAPED = {"size": {"height": 56, "width": 70}, "keep_aspect_ratio": True}
+OFF = {"do_rescale": False, "do_normalize": False}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("ConditionalDetr", {"size": EDGES}),
+        ("DPT", {**SHAPED, "ensure_multiple_of": 14}),
+        ("DPT", {**SHAPED, "do_pad": True, "size_divisor": 32}),
+        ("DPT", {"size": EXACT, "ensure_multiple_of": 14, "do_pad": True, "size_divisor": 10}),
+        ("DPT", {"do_resize": False, "do_pad": True, "size_divisor": 14}),
+        ("DeformableDetr", {"size": EDGES, "do_pad": False}),
+        ("Detr", {"size": EDGES}),
+        ("Detr", {"size": LARGEST, "do_normalize": False}),
+        ("Detr", {"size": EXACT, **OFF}),
+        ("Detr", {"do_resize": False, "do_rescale": False}),
+        ("EfficientNet", {"size": EXACT}),
+        ("EfficientNet", {"size": EXACT, "rescale_offset": True, "rescale_factor": 1 / 127.5}),
+        ("EfficientNet", {"size": EXACT, "include_top": False, "rescale_offset": True}),
+        ("EfficientNet", {"size": EXACT, "do_normalize": False, "image_std": [0.2, 0.3, 0.4]}),
+        ("EfficientNet", {"size": EXACT, "do_rescale": False, "rescale_offset": True}),
+        ("GLPN", {"size_divisor": 8}),
+        ("GLPN", {"do_normalize": True, "image_mean": 0.4, "image_std": 0.3, "resample": 3}),
+        ("Mask2Former", {"size": EDGES, "size_divisor": 8}),
+        ("Mask2Former", {"size": EXACT, "size_divisor": 8}),
+        ("Mask2Former", {"size": EDGES, "pad_size": PAD["pad_size"]}),
+        ("MaskFormer", {"size": EDGES, "size_divisor": 0}),
+        ("MaskFormer", {"size": LARGEST}),
+        ("Perceiver", {"size": EXACT, "crop_size": {"height": 40, "width": 49}}),
+        ("Perceiver", {"size": EXACT, "do_center_crop": False}),
+        ("PoolFormer", {"size": {"shortest_edge": 33}}),
+        ("PoolFormer", {"size": {"height": 33, "width": 33}, "crop_pct": 0.8}),
+        ("PoolFormer", {"size": EXACT, "crop_size": EXACT}),
+        ("PoolFormer", {"size": {"shortest_edge": 33}, "crop_pct": None}),
+        ("RTDetr", {"size": EXACT}),
+        ("RTDetr", {"size": EDGES, "do_normalize": True, **PAD}),
+        ("Segformer", {"size": EXACT}),
+        ("TextNet", {"size": {"shortest_edge": 20}, "size_divisor": 16}),
+        ("Yolos", {"size": EDGES}),
+        ("Yolos", {"size": {"shortest_edge": 48, "longest_edge": 80}, **PAD}),
+        ("Yolos", {"size": {"shortest_edge": 800, "longest_edge": 1333}, **OFF}),
+        ("Yolos", {"size": LARGEST}),
+    ],
+    ids=str,
+)
+def test_every_size_of_picture(kind, changes):
+    made_by = processor(kind, **changes)
+    refused = 0
+    for size in ALL_SIZES:
+        image = picture(*size)
+        try:
+            original(made_by, image)
+        except ValueError:  # a side of 0, or larger than the padded tensor
+            refused += 1
+            with pytest.raises(InputError):
+                ours(made_by, image)
+        else:
+            check(made_by, image)
+    assert refused < len(ALL_SIZES) / 2
 
 
 @pytest.mark.parametrize("resample", range(6))
@@ -114,9 +189,9 @@ def test_any_size(width, height, edge, longest, crop):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV"])
-@pytest.mark.parametrize("kind", ["ViT", "Bit"])
+@pytest.mark.parametrize("kind", ["ViT", "Bit", "Detr", "Mask2Former", "DPT", "GLPN"])
 def test_modes(mode, kind):
-    check(processor(kind), picture(40, 30).convert(mode))
+    check(processor(kind), picture(67, 41).convert(mode))
 
 
 @pytest.mark.parametrize("kind", ["ViT", "Bit"])

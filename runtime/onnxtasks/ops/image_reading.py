@@ -6,6 +6,7 @@ settings are neither read for the size limit nor changed.
 """
 
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
-from onnxtasks.errors import InputError
+from onnxtasks.errors import InputError, TruncationWarning
 
 ImageLike: TypeAlias = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
 """A path, an encoded image, a Pillow image, or uint8 [height, width] or [height, width, 1|3|4]."""
@@ -27,11 +28,13 @@ MAX_PIXELS = 89_478_485
 MIN_SIDE = 2
 """The original takes an array of 1 pixel a side for one with its channels first."""
 PREFIX_BYTES = 16  # what Pillow's plugins are given to recognise their format
+SEVERAL_FRAMES = ("AVIF", "DCX", "FLI", "GIF", "PNG", "TIFF", "WEBP")
+"""Formats whose frames are pictures of one rank; a photo's preview (MPO) or a layer is not."""
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 def read_image(item: ImageLike, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read an image; of an animation the first frame, of a Pillow image its current one.
+    """Read an image; of a file's frames or pages the first, of a Pillow image its current one.
 
     Deeper images are scaled to 8 bits: `value // 257` takes 0...65535 to 0...255, where Pillow's
     own conversion cuts everything above 255 to white. Modes "I" and "F" name no range: values up
@@ -45,12 +48,17 @@ def read_image(item: ImageLike, max_pixels: int = MAX_PIXELS) -> Image.Image:
         A Pillow image of mode "RGB". Where the picture names one transparent colour it is kept in
         `info["transparency"]`.
 
+    Warns:
+        TruncationWarning: A file, or its bytes, has several frames or pages.
+
     Raises:
         InputError: Not an image, damaged, too large, too small, or of another type.
     """
     if isinstance(item, np.ndarray):
         return _from_array(item, max_pixels)
     with _header(item, max_pixels) as image:
+        if not isinstance(item, Image.Image):
+            _warn_of_frames(_describe(item), image)
         image.load()
         _check_size(_describe(item), image.size, max_pixels)  # an icon may hold a larger picture
         if _orientation(image) != 1:
@@ -166,6 +174,20 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
         raise InputError(
             f"{name} is {width} x {height} pixels; each side has at least {MIN_SIDE} pixels"
         )
+
+
+def _warn_of_frames(name: str, image: Image.Image) -> None:
+    # Before load(): counting the frames of a GIF goes through the file.
+    if image.format not in SEVERAL_FRAMES:
+        return
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        what = "pages" if image.format in ("DCX", "TIFF") else "frames"
+        message = (
+            f"{name} has {frames} {what}, of which the first was taken; pass a Pillow image at "
+            "another one to choose it"
+        )
+        warnings.warn(message, TruncationWarning, stacklevel=3)
 
 
 def _orientation(image: Image.Image) -> int:

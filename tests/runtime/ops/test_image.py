@@ -6,11 +6,14 @@ from PIL import Image
 from onnxtasks.errors import InputError
 from onnxtasks.ops.image import (
     ExactSize,
+    FlooredEdge,
+    FlooredSides,
     ImageSpec,
     LargestSize,
+    NearestScale,
+    Share,
     ShortestEdge,
     Size,
-    resized_size,
     tensor_size,
     to_batch,
     to_pixels,
@@ -25,26 +28,6 @@ def picture(values):
 
 def first_channel(image, **settings):
     return to_pixels(image, ImageSpec(**settings))[..., 0].tolist()
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "resize", "expected"),
-    [
-        (30, 40, ExactSize(height=7, width=9), (7, 9)),
-        (30, 40, ShortestEdge(shortest_edge=15), (15, 20)),
-        (40, 30, ShortestEdge(shortest_edge=15), (20, 15)),
-        (3, 5, ShortestEdge(shortest_edge=7), (7, 11)),  # 7 * 5 / 3 = 11.67, cut
-        (20, 20, ShortestEdge(shortest_edge=7), (7, 7)),
-        (30, 40, ShortestEdge(shortest_edge=15, longest_edge=30), (15, 20)),
-        (10, 40, ShortestEdge(shortest_edge=15, longest_edge=30), (8, 30)),  # 7.5 rounds to even
-        (40, 10, ShortestEdge(shortest_edge=15, longest_edge=30), (30, 8)),
-        (30, 41, ShortestEdge(shortest_edge=30, longest_edge=90), (30, 41)),
-        (100, 200, LargestSize(max_height=50, max_width=50), (25, 50)),
-        (100, 200, LargestSize(max_height=200, max_width=500), (200, 400)),
-    ],
-)
-def test_resized_size(height, width, resize, expected):
-    assert resized_size(height, width, resize) == expected
 
 
 def test_resize_modes_and_filters():
@@ -68,6 +51,14 @@ def test_resize_modes_and_filters():
 )
 def test_centre_crop(values, height, width, expected):
     assert first_channel(picture(values), crop=Size(height=height, width=width)) == expected
+
+
+def test_cut_before_resizing():
+    values = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert first_channel(picture(values), cut=Share(height=1, width=0.5)) == [[2], [6]]
+    size = ExactSize(height=1, width=2)
+    found = first_channel(picture(values), cut=Share(height=0.5, width=1), resize=size)
+    assert found == [[2, 3]]
 
 
 def test_channels():
@@ -96,6 +87,20 @@ def test_values():
     assert value_table(ImageSpec(mean=(1, 2, 3), std=(2, 2, 2)))[:, 5].tolist() == [2, 1.5, 1]
 
 
+def test_values_that_are_shifted_or_divided_twice():
+    shifted = ImageSpec(rescale=1 / 127.5, offset=-1, channels="grey")
+    assert value_table(shifted)[0, [0, 255]].tolist() == [-1, 1]
+    twice = ImageSpec(mean=(1, 1, 1), std=(2, 4, 1), std_twice=True)
+    assert value_table(twice)[:, 17].tolist() == [4, 1, 16]
+
+
+def test_the_table_is_made_once_and_cannot_be_changed():
+    spec = ImageSpec(rescale=0.5, channels="grey")
+    assert value_table(spec) is value_table(ImageSpec(rescale=0.5, channels="grey"))
+    with pytest.raises(ValueError, match="read-only"):
+        value_table(spec)[0, 0] = 1
+
+
 def test_batch():
     spec = ImageSpec(rescale=0.5, channels="grey")
     images = [picture([[2, 4], [6, 8]]), picture([[0, 0], [0, 10]])]
@@ -113,6 +118,16 @@ def test_padding_is_zero_after_normalising():
     assert batch[1, 0].tolist() == [[5, 5, 5], [5, 5, 5], [0, 0, 0]]
 
 
+def test_padding_to_a_multiple_is_around_the_image():
+    spec = ImageSpec(mean=(4,), std=(1,), channels="grey", pad_multiple=3)
+    batch = to_batch([to_pixels(picture([[5, 6], [7, 8]]), spec)], spec)
+    assert batch[0, 0].tolist() == [[1, 2, 0], [3, 4, 0], [0, 0, 0]]
+    batch = to_batch([to_pixels(picture([[5], [6], [7]]), spec)], spec)
+    assert batch[0, 0].tolist() == [[0, 1, 0], [0, 2, 0], [0, 3, 0]]
+    whole = picture([[5, 5, 5]] * 3)
+    assert to_batch([to_pixels(whole, spec)], spec)[0, 0].tolist() == [[1, 1, 1]] * 3
+
+
 @pytest.mark.parametrize(
     ("spec", "expected", "fixed"),
     [
@@ -125,6 +140,14 @@ def test_padding_is_zero_after_normalising():
             (9, 8),
         ),
         (ImageSpec(pad=Size(height=50, width=60)), (50, 60), (50, 60)),
+        (ImageSpec(pad_multiple=32), (32, 64), None),
+        (
+            ImageSpec(resize=ExactSize(height=5, width=6), pad_multiple=4),
+            (8, 8),
+            (8, 8),
+        ),
+        (ImageSpec(resize=FlooredSides(multiple=16)), (16, 32), None),
+        (ImageSpec(cut=Share(height=0.5, width=1)), (15, 30), None),
     ],
 )
 def test_tensor_size(spec, expected, fixed):
@@ -138,6 +161,8 @@ def test_tensor_size(spec, expected, fixed):
         ((20_000, 2), ShortestEdge(shortest_edge=224), "2240000 x 224"),
         ((5_000, 2), ShortestEdge(shortest_edge=800, longest_edge=1000), "1000 x 0"),
         ((5_000, 2), LargestSize(max_height=100, max_width=100), "100 x 0"),
+        ((5_000, 2), FlooredEdge(shortest_edge=800, longest_edge=1333, multiple=16), "1328 x 0"),
+        ((5_000, 2), NearestScale(height=500, width=500, multiple=14), "504 x 0"),
     ],
 )
 def test_extreme_shapes_are_refused(size, resize, target):
@@ -147,6 +172,18 @@ def test_extreme_shapes_are_refused(size, resize, target):
         to_pixels(Image.new("RGB", size), spec)
     with pytest.raises(InputError, match=message):
         tensor_size(2, size[0], spec)
+
+
+def test_images_smaller_than_a_multiple_are_refused():
+    spec = ImageSpec(resize=FlooredSides(multiple=32))
+    message = "an image of 45 x 31 pixels is too small: the model takes at least 32 x 32"
+    with pytest.raises(InputError, match=f"{message}; make it larger first"):
+        to_pixels(Image.new("RGB", (45, 31)), spec)
+
+
+def test_images_of_which_nothing_is_left_are_refused():
+    with pytest.raises(InputError, match="an image of 900 x 2 pixels is too elongated"):
+        to_pixels(Image.new("RGB", (900, 2)), ImageSpec(cut=Share(height=0.4, width=0.4)))
 
 
 def test_images_larger_than_the_padding_are_refused():
@@ -176,6 +213,9 @@ def test_images_larger_than_the_padding_are_refused():
             {"crop": {"height": 4, "width": 4}, "pad": {"height": 4, "width": 3}},
             "pad is smaller than the image it pads",
         ),
+        ({"pad_multiple": 0}, "pad_multiple is 0; it is at least 1"),
+        ({"pad_multiple": 4, "pad": {"height": 4, "width": 3}}, "exclude each other"),
+        ({"cut": {"height": 0, "width": 1}}, "height is 0.0 of the shorter side"),
         ({"resample": "gaussian"}, "resample"),
         ({"do_flip": True}, "do_flip"),
         ({"resize": {"type": "exact", "height": 3, "width": 3, "depth": 3}}, "depth"),
@@ -191,7 +231,10 @@ def test_wrong_settings_are_refused(settings, message):
     [
         ExactSize(height=3, width=4),
         ShortestEdge(shortest_edge=3, longest_edge=9),
-        LargestSize(max_height=3, max_width=4),
+        FlooredEdge(shortest_edge=3, longest_edge=9, multiple=2),
+        FlooredSides(multiple=3),
+        LargestSize(max_height=3, max_width=4, multiple=2),
+        NearestScale(height=3, width=4, multiple=2),
         None,
     ],
 )

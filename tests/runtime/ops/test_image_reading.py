@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnxtasks.errors import InputError
+from onnxtasks.errors import InputError, TruncationWarning
 from onnxtasks.ops.image_reading import MAX_PIXELS, image_size, read_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -164,12 +164,45 @@ def test_an_array_of_one_channel_or_four():
     assert pixels(four) == [[1, 2, 3], [1, 2, 3]]
 
 
-@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_frame_of_an_animation(format):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, GREEN)]
+def animation(format, *colours):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in colours]
     options = {"lossless": True} if format == "WEBP" else {}
-    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
-    assert pixels(data)[0] == list(RED)
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+
+
+@pytest.mark.parametrize(
+    ("format", "what"),
+    [("GIF", "frames"), ("PNG", "frames"), ("WEBP", "frames"), ("TIFF", "pages")],
+)
+def test_of_several_frames_the_first_is_taken_with_a_warning(format, what, tmp_path):
+    path = tmp_path / "moving"
+    path.write_bytes(animation(format, RED, GREEN, BLUE))
+    for item, name in ((path, f"'{path}'"), (path.read_bytes(), "the image of ")):
+        with pytest.warns(TruncationWarning, match=f"{name}.* has 3 {what}") as caught:
+            assert pixels(item)[0] == list(RED)
+        assert len(caught) == 1
+        assert image_size(item) == (4, 4)  # warns only where a frame is taken
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_a_pillow_image_is_taken_at_its_current_frame(format):
+    image = Image.open(BytesIO(animation(format, RED, GREEN, BLUE)))
+    for frame, colour in enumerate((RED, GREEN, BLUE)):
+        image.seek(frame)
+        assert pixels(image)[0] == list(colour)
+        assert image.tell() == frame
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_one_frame_gives_no_warning(format):
+    assert pixels(animation(format, GREEN))[0] == list(GREEN)
+
+
+def test_the_preview_inside_a_photo_gives_no_warning():
+    data = animation("MPO", RED, GREEN)
+    with Image.open(BytesIO(data)) as image:
+        image.seek(1)  # it is there
+    assert pixels(data)[0] == pytest.approx(RED, abs=2)
 
 
 @pytest.mark.parametrize("format", ["BMP", "ICO", "JPEG", "JPEG2000", "PPM", "TGA", "WEBP", "AVIF"])
