@@ -11,7 +11,12 @@ import transformers
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+from tests.classifier_checkpoints import SEEING
+from tests.depth_checkpoints import DEPTH
+from tests.detector_checkpoints import DETECTORS
 from tests.entity_checkpoints import entity_checkpoint
+from tests.mask_checkpoints import MASKS
+from tests.segmenter_checkpoints import SEGMENTERS
 from tests.sentence_checkpoints import SENTENCES, sentences
 from tests.text_checkpoints import CONFIGS, text_checkpoint
 
@@ -168,9 +173,14 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     **{f"{family}-entities": entity_finder(family) for family in CONFIGS},
     **{f"{family}-sentences": sentences(family) for family in SENTENCES},
     **{f"{family}-masks": masks(family) for family in CONFIGS},
+    **MASKS,
+    **SEGMENTERS,
     "bert-zero-shot": inference("bert", "contradiction", "neutral", "entailment"),
     "roberta-zero-shot": inference("roberta", "CONTRADICTION", "NEUTRAL", "ENTAILMENT"),
     "deberta-v2-zero-shot": inference("deberta-v2", "entailment", "neutral", "contradiction"),
+    **SEEING,
+    **DEPTH,
+    **DETECTORS,
     "bert-next-sentence": next_sentence,
     "bert-ranking": ranking("bert", sentence_transformers=IDENTITY),
     "xlm-roberta-ranking": ranking("xlm-roberta"),

@@ -28,6 +28,8 @@ class Checkpoint:
     """A transformers `PreTrainedModel`: fp32, in evaluation mode, on the CPU."""
     processors: dict[str, Any] = field(default_factory=dict)
     """"tokenizer", "image_processor", "feature_extractor" -> the loaded one, where it has one."""
+    missing: tuple[str, ...] = ()
+    """Names of weights that are not in the checkpoint: random in the model, and not to be read."""
 
 
 def load_config(source: str) -> Any:
@@ -60,6 +62,8 @@ def infer_task(config: Any) -> str | None:
             return "next-sentence-prediction"
         if "Segmentation" in name:  # TasksManager tells semantic ones from others
             return "image-segmentation"
+        if "ForImageClassification" in name:  # also "...WithTeacher"
+            return "image-classification"
         if name.endswith("ForObjectDetection"):  # TasksManager does not know every family
             return "object-detection"
         if name.endswith("ForDepthEstimation"):
@@ -79,8 +83,10 @@ def auto_class(config: Any, names: Sequence[str]) -> str:
     return known[0] if known else names[0]
 
 
-def load_model(source: str, auto_class: str, unused: Sequence[str] = ()) -> Any:
-    """Load the model, fp32, in evaluation mode.
+def load_model(
+    source: str, auto_class: str, unused: Sequence[str] = ()
+) -> tuple[Any, tuple[str, ...]]:
+    """Load the model, fp32, in evaluation mode; and tell the weights that it lacks.
 
     Args:
         source: A local folder or a hub id.
@@ -105,7 +111,7 @@ def load_model(source: str, auto_class: str, unused: Sequence[str] = ()) -> Any:
             f"{source} holds no weights for {', '.join(missing[:3])}: it is not fine-tuned for "
             f"{auto_class.removeprefix('AutoModelFor')}, and its answers would be random"
         )
-    return model.eval()
+    return model.eval(), tuple(sorted(info["missing_keys"]))
 
 
 def load_tokenizer(source: str) -> Any:
@@ -187,6 +193,8 @@ def _refusals(source: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, ImportError, LookupError, RuntimeError, TypeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, ImportError):  # what to install stands in a later line (timm)
+            first = " ".join(str(error).split())
         if "trust_remote_code" in str(error):
             raise UnsupportedModelError(
                 f"{source} brings its own code; onnxtasks runs none, so it cannot be exported"

@@ -36,9 +36,13 @@ print(answer({example}))
 
 _EXAMPLES = {
     "automatic-speech-recognition": '"recording.wav"',
+    "depth-estimation": '"picture.jpg"',
     "fill-mask": 'f"A text with a {answer.spec.mask_token}."',
     "feature-extraction": '"A text."',
     "image-classification": '"picture.jpg"',
+    "image-feature-extraction": '"picture.jpg"',
+    "image-segmentation": '"picture.jpg"',
+    "object-detection": '"picture.jpg"',
     "question-answering": '("What is it?", "It is a text.")',
     "next-sentence-prediction": '("A text.", "The next one.")',
     "text-classification": '"A text."',

@@ -99,8 +99,8 @@ def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExpo
             f"{source}: no export of {config.model_type!r} for {task}; supported: {supported()}"
         )
     processors = {name: load(source) for name, load in export.processors.items()}
-    model = load_model(root, auto_class(config, export.auto_classes), export.unused)
-    return Checkpoint(source, task, config, model, processors), export
+    model, missing = load_model(root, auto_class(config, export.auto_classes), export.unused)
+    return Checkpoint(source, task, config, model, processors, missing), export
 
 
 def _task_of(source: str, config: Any) -> str | None:

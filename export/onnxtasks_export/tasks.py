@@ -20,14 +20,23 @@ from onnxtasks_export.checkpoint import (
 )
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.graphs.ctc import ctc_graph
+from onnxtasks_export.graphs.depth import depth_graph
+from onnxtasks_export.graphs.detector import detector_graph
 from onnxtasks_export.graphs.embedder import embedder_graph
-from onnxtasks_export.graphs.image_encoder import image_graph
+from onnxtasks_export.graphs.image_encoder import image_embedder_graph, image_graph
 from onnxtasks_export.graphs.mask_filler import mask_filler_graph
+from onnxtasks_export.graphs.segmenter import segmentation_graph
 from onnxtasks_export.graphs.text_head import text_head_graph
+from onnxtasks_export.originals import depth_estimation as original_depth_estimation
 from onnxtasks_export.originals import feature_extraction as original_feature_extraction
 from onnxtasks_export.originals import fill_mask as original_fill_mask
 from onnxtasks_export.originals import image_classification as original_image_classification
+from onnxtasks_export.originals import (
+    image_feature_extraction as original_image_feature_extraction,
+)
+from onnxtasks_export.originals import image_segmentation as original_image_segmentation
 from onnxtasks_export.originals import next_sentence_prediction as original_next_sentence
+from onnxtasks_export.originals import object_detection as original_object_detection
 from onnxtasks_export.originals import question_answering as original_question_answering
 from onnxtasks_export.originals import speech_recognition as original_speech_recognition
 from onnxtasks_export.originals import text_classification as original_text_classification
@@ -38,6 +47,7 @@ from onnxtasks_export.originals.base import Comparison
 from onnxtasks_export.originals.image_processor import pil_image_processor
 from onnxtasks_export.sentence_transformers import load_sentence_tokenizer, read_sentence_model
 from onnxtasks_export.specs import (
+    depth_estimation,
     fill_mask,
     image_classification,
     next_sentence_prediction,
@@ -115,6 +125,16 @@ EXPORTS: dict[str, TaskExport] = {
         graphs=lambda checkpoint, spec: {"model": ctc_graph(checkpoint, spec)},
         comparison=original_speech_recognition.comparison,
     ),
+    "depth-estimation": TaskExport(
+        auto_classes=("AutoModelForDepthEstimation",),
+        families={"depth_anything": False, "dpt": False, "glpn": False},
+        processors={"image_processor": pil_image_processor},
+        spec=lambda checkpoint: depth_estimation.spec(
+            checkpoint.processors["image_processor"].to_dict(), checkpoint.config.to_dict()
+        ),
+        graphs=lambda checkpoint, spec: {"model": depth_graph(checkpoint, spec)},
+        comparison=original_depth_estimation.comparison,
+    ),
     "feature-extraction": TaskExport(
         auto_classes=("AutoModel",),
         spec=original_feature_extraction.spec_of,
@@ -144,11 +164,81 @@ EXPORTS: dict[str, TaskExport] = {
     ),
     "image-classification": TaskExport(
         auto_classes=("AutoModelForImageClassification",),
-        families={"convnext": True, "vit": True},
+        families={
+            "beit": False,
+            "convnext": True,
+            "convnextv2": False,
+            "cvt": False,
+            "deit": False,
+            "dinov2": False,
+            "efficientnet": False,
+            "levit": False,
+            "mobilenet_v2": False,
+            "resnet": False,
+            "siglip": False,
+            "swin": False,
+            "vit": True,
+        },
+        any_family=True,
         processors={"image_processor": pil_image_processor},
         spec=_image_spec,
         graphs=lambda checkpoint, spec: {"model": image_graph(checkpoint, spec)},
         comparison=original_image_classification.comparison,
+    ),
+    "image-feature-extraction": TaskExport(
+        auto_classes=("AutoModel",),
+        families={
+            "clip_vision_model": False,
+            "convnext": False,
+            "dinov2": False,
+            "siglip_vision_model": False,
+            "vit": False,
+        },
+        any_family=True,
+        processors={"image_processor": pil_image_processor},
+        spec=original_image_feature_extraction.spec_of,
+        graphs=lambda checkpoint, spec: {"model": image_embedder_graph(checkpoint, spec)},
+        comparison=original_image_feature_extraction.comparison,
+        unused=("pooler.",),
+    ),
+    "image-segmentation": TaskExport(
+        auto_classes=(
+            "AutoModelForUniversalSegmentation",
+            "AutoModelForSemanticSegmentation",
+            "AutoModelForInstanceSegmentation",
+        ),
+        families={
+            "beit": False,
+            "data2vec-vision": False,
+            "detr": False,
+            "dpt": False,
+            "mask2former": False,
+            "maskformer": False,
+            "mobilenet_v2": False,
+            "mobilevit": False,
+            "segformer": False,
+            "upernet": False,
+        },
+        processors={"image_processor": pil_image_processor},
+        spec=original_image_segmentation.spec_of,
+        graphs=lambda checkpoint, spec: {"model": segmentation_graph(checkpoint, spec)},
+        comparison=original_image_segmentation.comparison,
+        unused=("auxiliary_head.",),
+    ),
+    "object-detection": TaskExport(
+        auto_classes=("AutoModelForObjectDetection",),
+        families=dict.fromkeys(
+            (
+                *("conditional_detr", "d_fine", "dab-detr", "deformable_detr", "detr"),
+                *("rt_detr", "rt_detr_v2", "table-transformer", "yolos"),
+            ),
+            False,
+        ),
+        any_family=True,
+        processors={"image_processor": pil_image_processor},
+        spec=original_object_detection.spec_of,
+        graphs=lambda checkpoint, spec: {"model": detector_graph(checkpoint, spec)},
+        comparison=original_object_detection.comparison,
     ),
     "question-answering": TaskExport(
         auto_classes=("AutoModelForQuestionAnswering",),

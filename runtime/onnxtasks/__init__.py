@@ -22,14 +22,20 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Imported when first used: a text model needs no image and sound libraries, which cost a third of
 # the import and some 10 MB, and `onnxtasks --help` needs none of them.
 _MODULES = {
+    "onnxtasks.ops.boxes": ("Box", "Detection", "Detections"),
     "onnxtasks.ops.entities": ("Entity",),
     "onnxtasks.ops.labels": ("Label",),
     "onnxtasks.ops.pooling": ("similarity",),
+    "onnxtasks.ops.segments": ("Segment", "Segmentation"),
     "onnxtasks.tasks": ("load",),
+    "onnxtasks.tasks.depth_estimation": ("Depth", "DepthEstimator"),
     "onnxtasks.tasks.feature_extraction": ("Embedder",),
     "onnxtasks.tasks.fill_mask": ("Fill", "MaskFiller"),
     "onnxtasks.tasks.image_classification": ("ImageClassifier",),
+    "onnxtasks.tasks.image_feature_extraction": ("ImageEmbedder",),
+    "onnxtasks.tasks.image_segmentation": ("ImageSegmenter",),
     "onnxtasks.tasks.next_sentence_prediction": ("NextSentencePredictor",),
+    "onnxtasks.tasks.object_detection": ("ObjectDetector",),
     "onnxtasks.tasks.question_answering": ("Answer", "QuestionAnswerer"),
     "onnxtasks.tasks.speech_recognition": ("Span", "SpeechRecognizer", "Transcript"),
     "onnxtasks.tasks.text_classification": ("TextClassifier",),

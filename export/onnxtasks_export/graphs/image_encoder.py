@@ -1,19 +1,23 @@
-"""Encoders with an image-classification head (ViT, ConvNeXT and others)."""
+"""Encoders of pictures, with a classification head or without (ViT, ConvNeXT and others)."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from onnxtasks.errors import UnsupportedModelError
+from onnxtasks.ops.image import ImageSpec
 from onnxtasks.session import Array
 from onnxtasks.tasks.image_classification import ImageClassificationSpec
+from onnxtasks.tasks.image_feature_extraction import ImageFeatureExtractionSpec
 from onnxtasks_export.attention import PLAIN
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Axes, Graph, Sizes
+from onnxtasks_export.originals.image_feature_extraction import vectors_of
 
-ANY_SIZE = ("convnext", "convnextv2", "regnet", "resnet")
+ANY_SIZE = ("convnext", "convnextv2", "mobilenet_v2", "regnet", "resnet")
 """Model types whose captured graph is exact at any height and width: plain convolutions."""
 
 
@@ -30,6 +34,19 @@ class ImageClassifierGraph(nn.Module):
         return logits
 
 
+class ImageEmbedderGraph(nn.Module):
+    """Pixel values -> vectors and hidden states."""
+
+    def __init__(self, model: nn.Module, pooling: str) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling = pooling
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn [batch, channel, height, width] into [batch, dim] and [batch, token, dim]."""
+        return vectors_of(self.model(pixel_values), self.pooling)
+
+
 def image_graph(checkpoint: Checkpoint, spec: ImageClassificationSpec) -> Graph:
     """Build the graph of an image classifier.
 
@@ -39,19 +56,62 @@ def image_graph(checkpoint: Checkpoint, spec: ImageClassificationSpec) -> Graph:
         UnsupportedModelError: The model does not take the size that its processor makes (the
             original fails too), or would have to take any size and cannot.
     """
-    model = copy.deepcopy(checkpoint.model)  # the original keeps its own attention
+    module = ImageClassifierGraph(plain_model(checkpoint)).eval()
+    logits = try_size(checkpoint, module, spec.image)
+    if tuple(logits.shape) != (1, len(spec.labels)):
+        raise UnsupportedModelError(
+            f"{checkpoint.source}: logits of {list(logits.shape)} for {len(spec.labels)} labels"
+        )
+    return _graph(module, spec.image, {"logits": ("batch", len(spec.labels))})
+
+
+def image_embedder_graph(checkpoint: Checkpoint, spec: ImageFeatureExtractionSpec) -> Graph:
+    """Build the graph of an image embedder; sizes and errors as `image_graph`."""
+    module = ImageEmbedderGraph(plain_model(checkpoint), spec.pooling).eval()
+    vectors, hidden = try_size(checkpoint, module, spec.image)
+    # How many tokens a picture has follows from its size.
+    tokens = hidden.shape[1] if spec.image.fixed_size else "token"
+    outputs: dict[str, Axes] = {
+        "embeddings": ("batch", vectors.shape[1]),
+        "last_hidden_state": ("batch", tokens, hidden.shape[2]),
+    }
+    return _graph(module, spec.image, outputs)
+
+
+def plain_model(checkpoint: Checkpoint) -> Any:
+    """A copy of the model with plain attention; the original keeps its own."""
+    model = copy.deepcopy(checkpoint.model)
     if getattr(model, "_supports_attention_backend", False):
         model.set_attn_implementation(PLAIN)
-    module = ImageClassifierGraph(model).eval()
-    channels, fixed = spec.image.channel_count, spec.image.fixed_size
+    return model
+
+
+def try_size(checkpoint: Checkpoint, module: nn.Module, image: ImageSpec) -> Any:
+    """Ask the model itself whether it takes the tensors that its image processor makes.
+
+    Raises:
+        UnsupportedModelError: It does not, or would have to take any size and cannot.
+    """
     kind = checkpoint.config.model_type
-    if fixed is None and kind not in ANY_SIZE:
+    if image.fixed_size is None and kind not in ANY_SIZE:
         raise UnsupportedModelError(
             f"{checkpoint.source}: its image processor makes tensors of any size; supported for "
             f"{', '.join(ANY_SIZE)}, not for {kind}. Set a fixed size or a crop in "
             "preprocessor_config.json"
         )
-    check_size(checkpoint, module, (1, channels, *(fixed or (64, 96))), len(spec.labels))
+    shape = (1, image.channel_count, *(image.fixed_size or (64, 96)))
+    try:
+        with torch.no_grad():
+            return module(torch.zeros(shape))
+    except (RuntimeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"{checkpoint.source}: the model refuses what its image processor makes, pixel values "
+            f"of {list(shape)}, and so does the original: {error}"
+        ) from error
+
+
+def _graph(module: nn.Module, image: ImageSpec, outputs: dict[str, Axes]) -> Graph:
+    channels, fixed = image.channel_count, image.fixed_size
 
     def feeds(sizes: Sizes, rng: np.random.Generator) -> dict[str, Array]:
         height, width = fixed or (sizes["height"], sizes["width"])
@@ -66,25 +126,7 @@ def image_graph(checkpoint: Checkpoint, spec: ImageClassificationSpec) -> Graph:
     return Graph(
         module=module,
         inputs={"pixel_values": axes},
-        outputs={"logits": ("batch", len(spec.labels))},
+        outputs=outputs,
         feeds=feeds,
         sizes=shapes,
     )
-
-
-def check_size(
-    checkpoint: Checkpoint, module: nn.Module, shape: tuple[int, ...], labels: int
-) -> None:
-    """Ask the model itself whether it takes tensors of this shape."""
-    try:
-        with torch.no_grad():
-            logits = module(torch.zeros(shape))
-    except (RuntimeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"{checkpoint.source}: the model refuses what its image processor makes, pixel values "
-            f"of {list(shape)}, and so does the original: {error}"
-        ) from error
-    if tuple(logits.shape) != (1, labels):
-        raise UnsupportedModelError(
-            f"{checkpoint.source}: logits of {list(logits.shape)} for {labels} labels"
-        )

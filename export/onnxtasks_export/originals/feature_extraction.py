@@ -72,11 +72,11 @@ def comparison(checkpoint: Checkpoint) -> Comparison:
     def bundle(task: Task[Any, Any], items: Sequence[str]) -> list[Answer]:
         if not isinstance(task, Embedder):
             raise TypeError(f"not an Embedder: {type(task).__name__}")
-        return [_answer(vector, index) for vector in task.predict(items)]
+        return [nearest(vector, index) for vector in task.predict(items)]
 
     return Comparison(
         samples=samples,
-        original=lambda item: _answer(embed(item), index),
+        original=lambda item: nearest(embed(item), index),
         bundle=bundle,
         moved=turned,
     )
@@ -126,7 +126,8 @@ def _pooled(mode: str, hidden: torch.Tensor, skip: int) -> torch.Tensor:
     return ways[mode]()
 
 
-def _answer(vector: Float, index: Float) -> Answer:
+def nearest(vector: Float, index: Float) -> Answer:
+    """The answer of an embedder: its vector, and which of an index [vector, dim] is nearest."""
     near = similarity(vector, index)[0]
     first, second = np.sort(near)[::-1][:2]
     return Answer(str(int(near.argmax())), vector[None], float(first - second))

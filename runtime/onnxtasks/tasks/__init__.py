@@ -11,10 +11,14 @@ from onnxtasks.tasks.base import Task
 
 TASKS = {
     "automatic-speech-recognition": "onnxtasks.tasks.speech_recognition:SpeechRecognizer",
+    "depth-estimation": "onnxtasks.tasks.depth_estimation:DepthEstimator",
     "feature-extraction": "onnxtasks.tasks.feature_extraction:Embedder",
     "fill-mask": "onnxtasks.tasks.fill_mask:MaskFiller",
     "image-classification": "onnxtasks.tasks.image_classification:ImageClassifier",
+    "image-feature-extraction": "onnxtasks.tasks.image_feature_extraction:ImageEmbedder",
+    "image-segmentation": "onnxtasks.tasks.image_segmentation:ImageSegmenter",
     "next-sentence-prediction": "onnxtasks.tasks.next_sentence_prediction:NextSentencePredictor",
+    "object-detection": "onnxtasks.tasks.object_detection:ObjectDetector",
     "question-answering": "onnxtasks.tasks.question_answering:QuestionAnswerer",
     "text-classification": "onnxtasks.tasks.text_classification:TextClassifier",
     "text-ranking": "onnxtasks.tasks.text_ranking:TextRanker",
