@@ -235,8 +235,8 @@ class TestUsage:
             (
                 ["x", "--top-k", "2"],
                 "--top-k is for fill-mask, image-classification, next-sentence-prediction, "
-                "question-answering, text-classification and text-ranking; this bundle is for "
-                "automatic-speech-recognition",
+                "object-detection, question-answering, text-classification and text-ranking; this "
+                "bundle is for automatic-speech-recognition",
             ),
             (
                 ["x", "--text-pair", "y"],

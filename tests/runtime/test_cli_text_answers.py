@@ -164,7 +164,8 @@ class TestUsage:
             (
                 "text-classification",
                 ["x", "--no-normalize"],
-                "--normalize is for feature-extraction; this bundle is for text-classification",
+                "--normalize is for feature-extraction and image-feature-extraction; this bundle "
+                "is for text-classification",
             ),
             (
                 "image-classification",

@@ -14,10 +14,14 @@ Keys = tuple[str, ...]
 
 READS: dict[str, Kind] = {
     "automatic-speech-recognition": "sound",
+    "depth-estimation": "image",
     "feature-extraction": "text",
     "fill-mask": "text",
     "image-classification": "image",
+    "image-feature-extraction": "image",
+    "image-segmentation": "image",
     "next-sentence-prediction": "pair",
+    "object-detection": "image",
     "question-answering": "question",
     "text-classification": "text or pair",
     "text-ranking": "ranking",

@@ -144,8 +144,60 @@ Prompt = Annotated[
 PromptText = Annotated[
     str | None, Option(help="Vectors: a prompt of your own, in front of each text.")
 ]
+Threshold = Annotated[
+    float | None,
+    Option(
+        min=0,
+        max=1,
+        help="Detections and segments: the lowest score; 0.5 and 0.9 if not given.",
+    ),
+]
+Subtask = Annotated[
+    Literal["panoptic", "instance", "semantic"] | None,
+    Option(help="Segments: what they are; the first of these that the checkpoint can do."),
+]
+MaskThreshold = Annotated[
+    float | None,
+    Option(min=0, max=1, help="Segments: what makes a pixel part of one; 0.5 if not given."),
+]
+OverlapMaskAreaThreshold = Annotated[
+    float | None,
+    Option(
+        min=0,
+        max=1,
+        help="Panoptic segments: the share of one that others must leave it; 0.5 if not given.",
+    ),
+]
+LabelIdsToFuse = Annotated[
+    str | None,
+    Option(
+        metavar="ID,ID,...",
+        help="Panoptic segments: the class ids of which there is one segment at most, with commas.",
+    ),
+]
+
+# What `run` writes besides.
+Draw = Annotated[
+    Path | None,
+    Option(metavar="FOLDER", help="Write each picture with its result drawn on it, as PNG."),
+]
+SaveMasks = Annotated[
+    Path | None,
+    Option(metavar="FOLDER", help="Segments: write the label map of each picture, as PNG."),
+]
+SaveDepth = Annotated[
+    Path | None,
+    Option(metavar="FOLDER", help="Depth: write the map of each picture, float32 as .npy."),
+]
 
 # How `run` works and prints.
+Progress = Annotated[
+    bool | None,
+    Option(
+        help="Count the answered inputs on stderr; if not given, where that is a terminal and "
+        "stdout is none."
+    ),
+]
 Timestamps = Annotated[
     bool, Option("--timestamps", help="Speech: print each word with its start and end in seconds.")
 ]

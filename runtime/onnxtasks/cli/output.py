@@ -97,7 +97,8 @@ class Results:
             fail(f"{shorten(one.label) or repr(one.label)}: {answer}")
             row: dict[str, Any] = {"input": one.name, "error": printable(str(answer))}
         else:
-            row = {"input": one.name, "result": as_data(answer)} if self.form != "lines" else {}
+            data = self.view.data or as_data
+            row = {"input": one.name, "result": data(answer)} if self.form != "lines" else {}
         if self.form == "jsonl":
             typer.echo(encode(row))
         elif self.form == "json":

@@ -21,6 +21,8 @@ class View:
     """Whether a single row stands below its input too, not beside it."""
     coloured: bool = False
     """Whether a terminal shows the text with its entities coloured, and no rows."""
+    data: Callable[[Any], Any] | None = None
+    """What JSON holds of a result, where its `to_dict` would be millions of numbers."""
 
 
 def label_rows(labels: Any, one: Named) -> list[Row]:
@@ -75,6 +77,52 @@ def ranked_rows(ranking: Any, one: Named) -> list[Row]:
     ]
 
 
+def detection_rows(found: Any, one: Named) -> list[Row]:
+    """Label, score and box of what was detected; pixels."""
+    rows = [(each.label, f"{each.score:.4f}", *_box(each.box)) for each in found]
+    return rows or [NOTHING]
+
+
+def segment_rows(found: Any, one: Named) -> list[Row]:
+    """Label, score and share of the picture of each segment."""
+    pixels = found.label_map.size
+    return [
+        (
+            each.label,
+            "-" if each.score is None else f"{each.score:.4f}",
+            f"{each.area / pixels:.1%}",
+        )
+        for each in found.segments
+    ] or [NOTHING]
+
+
+def segment_data(found: Any) -> Any:
+    """Segments with their masks as COCO RLE."""
+    return [
+        {"label": each.label, "score": each.score, "mask": each.rle()} for each in found.segments
+    ]
+
+
+def depth_rows(found: Any, one: Named) -> list[Row]:
+    """Size and range of a depth map."""
+    about = depth_data(found)
+    size = f"{about['width']} x {about['height']}"
+    return [(size, f"{about['min']:.4g} to {about['max']:.4g}", f"mean {about['mean']:.4g}")]
+
+
+def depth_data(found: Any) -> Any:
+    """Size and range of a depth map; its numbers are for --save-depth."""
+    height, width = found.depth.shape
+    low, high, mean = (
+        float(value()) for value in (found.depth.min, found.depth.max, found.depth.mean)
+    )
+    return {"width": width, "height": height, "min": low, "max": high, "mean": mean}
+
+
+def _box(box: Any) -> Row:
+    return tuple(f"{side:.1f}" for side in (box.xmin, box.ymin, box.xmax, box.ymax))
+
+
 def transcript_rows(transcript: Any, one: Named) -> list[Row]:
     """What was said."""
     return [(transcript.text,)]
@@ -85,15 +133,21 @@ def word_rows(transcript: Any, one: Named) -> list[Row]:
     return [(f"{word.start:.2f}", f"{word.end:.2f}", word.text) for word in transcript.words]
 
 
+NOTHING: Row = ("(nothing)",)
 LABELS = View(label_rows)
+VECTOR = View(vector_rows)
 WORDS = View(word_rows, below=True)
 
 ROWS: dict[str, View] = {
     "automatic-speech-recognition": View(transcript_rows),
-    "feature-extraction": View(vector_rows),
+    "depth-estimation": View(depth_rows, data=depth_data),
+    "feature-extraction": VECTOR,
     "fill-mask": View(fill_rows),
     "image-classification": LABELS,
+    "image-feature-extraction": VECTOR,
+    "image-segmentation": View(segment_rows, below=True, data=segment_data),
     "next-sentence-prediction": LABELS,
+    "object-detection": View(detection_rows, below=True),
     "question-answering": View(answer_rows),
     "text-classification": LABELS,
     "text-ranking": View(ranked_rows, below=True),

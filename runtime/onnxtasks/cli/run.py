@@ -34,9 +34,18 @@ from onnxtasks.cli.items import (
     with_question,
 )
 from onnxtasks.cli.output import Results, plain_warnings, refuse
+from onnxtasks.cli.pictures import Folders
+from onnxtasks.cli.progress import Counter
 from onnxtasks.cli.rows import ROWS, WORDS
-from onnxtasks.cli.settings import InputOptions, TaskOptions, check, keywords, refuse_both
-from onnxtasks.errors import BundleError, InputError
+from onnxtasks.cli.settings import (
+    FileOptions,
+    InputOptions,
+    TaskOptions,
+    check,
+    keywords,
+    refuse_both,
+)
+from onnxtasks.errors import BundleError, InputError, OnnxTasksError
 
 WINDOW = 16  # inputs read ahead, so that some can share a run
 
@@ -50,9 +59,11 @@ def run(
     budget: options.Budget = None,
     *,
     asked: TaskOptions,
+    files: FileOptions,
     timestamps: options.Timestamps = False,
     as_json: options.JsonArray = False,
     as_jsonl: options.JsonLines = False,
+    progress: options.Progress = None,
 ) -> None:
     """Answer inputs with a bundle.
 
@@ -61,9 +72,10 @@ def run(
     """
     refuse_both({"--json": as_json, "--jsonl": as_jsonl})
     task_name = task_of(bundle)
-    check(task_name, inputs, asked, timestamps)
+    check(task_name, inputs, asked, files, timestamps)
     chosen = keywords(task_name, asked)
     view = WORDS if timestamps else ROWS[task_name]
+    folders = Folders(files)
     results = Results("json" if as_json else "jsonl" if as_jsonl else "lines", view)
     with ExitStack() as stack:
         found, live = _source(inputs, stack)
@@ -75,10 +87,14 @@ def run(
         stack.enter_context(plain_warnings())
         if chosen:
             check_options(task, chosen)
+        counter = Counter(progress, stack)
         for batch in windows(named, 1 if live else WINDOW):
             results.expect(batch)
             for one, answer in answers(task, batch, budget, chosen):
                 results.add(one, answer)
+                if not isinstance(answer, OnnxTasksError):
+                    folders.write(one, answer)
+                counter.add()
     results.close()
     if results.failed:
         raise typer.Exit(1)

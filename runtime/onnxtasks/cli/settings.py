@@ -62,6 +62,20 @@ class TaskOptions:
     dimensions: options.Dimensions = None
     prompt: options.Prompt = None
     prompt_text: options.PromptText = None
+    subtask: options.Subtask = None
+    threshold: options.Threshold = None
+    mask_threshold: options.MaskThreshold = None
+    overlap_mask_area_threshold: options.OverlapMaskAreaThreshold = None
+    label_ids_to_fuse: options.LabelIdsToFuse = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """What is written into folders besides what is printed."""
+
+    draw: options.Draw = None
+    save_masks: options.SaveMasks = None
+    save_depth: options.SaveDepth = None
 
 
 KEYWORDS = {
@@ -77,8 +91,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {"token-classification": {"aggregation": "
 
 TEXTS = tuple(task for task in READS if is_text(task))
 ANSWERING = ("question-answering",)
+DEPTH = ("depth-estimation",)
+DETECTION = ("object-detection",)
 EMBEDDING = ("feature-extraction",)
 ENTITIES = ("token-classification",)
+SEGMENTS = ("image-segmentation",)
+VECTORS = (*EMBEDDING, "image-feature-extraction")
 ZERO_SHOT = ("zero-shot-classification",)
 
 TAKES: dict[str, tuple[str, ...]] = {
@@ -94,6 +112,7 @@ TAKES: dict[str, tuple[str, ...]] = {
         "fill-mask",
         "image-classification",
         "next-sentence-prediction",
+        *DETECTION,
         "question-answering",
         "text-classification",
         "text-ranking",
@@ -120,11 +139,19 @@ TAKES: dict[str, tuple[str, ...]] = {
     "impossible": ANSWERING,
     "align_to_words": ANSWERING,
     "targets": ("fill-mask",),
-    "pooling": EMBEDDING,
-    "normalize": EMBEDDING,
+    "pooling": VECTORS,
+    "normalize": VECTORS,
     "dimensions": EMBEDDING,
     "prompt": EMBEDDING,
     "prompt_text": EMBEDDING,
+    "subtask": SEGMENTS,
+    "threshold": (*SEGMENTS, *DETECTION),
+    "mask_threshold": SEGMENTS,
+    "overlap_mask_area_threshold": SEGMENTS,
+    "label_ids_to_fuse": SEGMENTS,
+    "draw": (*DEPTH, *SEGMENTS, *DETECTION),
+    "save_masks": SEGMENTS,
+    "save_depth": DEPTH,
 }
 """Option -> the tasks that take it. Every task takes the options that are not here."""
 
@@ -154,9 +181,11 @@ def given(group: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != []}
 
 
-def check(task: str, inputs: InputOptions, asked: TaskOptions, timestamps: bool) -> None:
+def check(
+    task: str, inputs: InputOptions, asked: TaskOptions, files: FileOptions, timestamps: bool
+) -> None:
     """End the command where options exclude each other or do not fit the task."""
-    said = given(inputs) | ({"timestamps": True} if timestamps else {})
+    said = given(inputs) | given(files) | ({"timestamps": True} if timestamps else {})
     for names in EXCLUDE:
         refuse_both({flag(name): said.get(name) for name in names})
     refuse_untaken(task, said)
@@ -198,6 +227,8 @@ def keywords(task: str, asked: TaskOptions) -> dict[str, Any]:
     for name in ("labels", "targets"):
         if name in said:
             said[name] = names_in(flag(name), said[name])
+    if "label_ids_to_fuse" in said:
+        said["label_ids_to_fuse"] = ids_in("--label-ids-to-fuse", said["label_ids_to_fuse"])
     renamed = {KEYWORDS.get(name, name): value for name, value in said.items()}
     return DEFAULTS.get(task, {}) | renamed
 
@@ -208,6 +239,14 @@ def names_in(option: str, value: str) -> list[str]:
     if not all(names):
         refuse(f"{option} is {value!r}; it is names with commas between them")
     return names
+
+
+def ids_in(option: str, value: str) -> list[int]:
+    """Read class ids with commas between them; end the command where one is no number."""
+    try:
+        return [int(number) for number in value.split(",")]
+    except ValueError:
+        refuse(f"{option} is {value!r}; it is class ids with commas between them, such as 0,3")
 
 
 def refuse_both(said: dict[str, Any]) -> None:
