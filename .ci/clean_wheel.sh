@@ -24,7 +24,7 @@ test "$added" -le 200
 
 mkdir "$work/tests"
 cp -r tests/runtime "$work/tests/"
-cp -r examples/inputs examples/check_bundles.py "$work/"
+cp -r examples/inputs examples/check_bundles.py examples/check_pictures.py "$work/"
 cd "$work"
 "$clean" check_bundles.py bundles inputs
 cd "$OLDPWD"

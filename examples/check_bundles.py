@@ -1,4 +1,4 @@
-"""Ask the example bundles everything that `inputs/expected.json` knows the answer to.
+"""Ask the example bundles everything that `inputs` knows the answer to.
 
 Needs the runtime alone: `python check_bundles.py BUNDLES INPUTS`.
 """
@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from check_pictures import check_pictures
 
 import onnxtasks
 
@@ -55,7 +57,10 @@ def right_answers(bundle: Path, variant: str, expected: dict[str, Any], inputs: 
 
 
 def check(bundles: Path, inputs: Path) -> bool:
-    """Print a line for each bundle and variant; True where cpu-fp32 is right everywhere."""
+    """Print a line for each bundle and variant; True where cpu-fp32 is right.
+
+    Texts, digits and recordings everywhere; of scenes and rooms, as much as `PICTURES` asks.
+    """
     whole = True
     for name, expected in json.loads((inputs / "expected.json").read_text()).items():
         count = sum(len(a) if isinstance(a, list) else 1 for a in expected.values())
@@ -63,7 +68,7 @@ def check(bundles: Path, inputs: Path) -> bool:
             right = right_answers(bundles / name, variant, expected, inputs)
             print(f"{name:9} {variant:8} {right} of {count} sample inputs right")
             whole &= right == count or variant != "cpu-fp32"
-    return whole
+    return check_pictures(bundles, inputs) and whole
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `make demo` runs: five checkpoints to bundles, compared with the originals, and answers."""
+"""What `make demo` runs: eight checkpoints to bundles, compared with the originals, and answers."""
 
 import argparse
 import subprocess
@@ -15,6 +15,9 @@ ANSWERS = {
     "questions": ["--file", "examples/inputs/questions.jsonl"],
     "digits": ["examples/inputs/digits", "--top-k", "1"],
     "speech": ["examples/inputs/speech"],
+    "detector": ["examples/inputs/scenes", "--draw", "bundles/drawn/detector"],
+    "segments": ["examples/inputs/scenes", "--draw", "bundles/drawn/segments"],
+    "depth": ["examples/inputs/rooms", "--draw", "bundles/drawn/depth"],
 }
 """Checkpoint -> the arguments of `onnxtasks run` for its sample inputs."""
 
