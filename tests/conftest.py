@@ -23,18 +23,17 @@ def checkpoint_folder(tmp_path_factory):
     return folder
 
 
+MANY = 50
+"""So many tests that ask for bundles are worth a second process that exports some of them."""
+
+
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, checkpoint_folder):
+def exported(tmp_path_factory, checkpoint_folder, request):
     """Name -> (bundle folder, export report) of a small random checkpoint, exported once."""
-    from onnxtasks_export import export_bundle
-    from tests.checkpoints import TASK_OF
+    from tests.exports import Exports
 
-    root, made = tmp_path_factory.mktemp("bundles"), {}
-
-    def bundle(name):
-        if name not in made:
-            source = checkpoint_folder(name)
-            made[name] = export_bundle(source, root / name, task=TASK_OF.get(name))
-        return root / name, made[name]
-
-    return bundle
+    exports = Exports(tmp_path_factory.mktemp("exports"))
+    if sum("exported" in item.fixturenames for item in request.session.items) >= MANY:
+        exports.start_ahead()
+    yield lambda name: exports.get(name, checkpoint_folder)
+    exports.stop_ahead()
