@@ -10,13 +10,17 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
+PHOTO = "photo-1280x960.jpg"
+
 ROOT = Path(__file__).resolve().parents[1]
 
 Figure = Literal["answer", "model", "preprocess", "throughput"]
 """What one call covers: text or file to answer; ready arrays to outputs; file to ready arrays; a
 whole set of texts to their answers."""
-Kind = Literal["text", "sentences", "image", "speech"]
-"""What goes in; "sentences" are texts that become embeddings."""
+Kind = Literal["text", "sentences", "image", "vision", "speech"]
+"""What goes in; "sentences" are texts that become embeddings. "image" is a picture for
+transformers' pipeline, "vision" one or several for its processor, model and post-processing, whose
+times are told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,10 @@ class Case:
     first line, for throughput every line."""
     figures: tuple[Figure, ...] = ("answer", "model")
     """An engine takes part where it measures one of these."""
+    task: str = ""
+    """The task of the bundle, where the kind does not say it."""
+    batch: int = 1
+    """Pictures of one call; all of them the same file, read again for each."""
     most_rounds: int | None = None
     """Rounds of a case whose calls take seconds; None for those of the plan."""
 
@@ -39,6 +47,28 @@ class Case:
     def is_set(self) -> bool:
         """Whether a call answers many texts: one call is a turn then, and texts are counted."""
         return "throughput" in self.figures
+
+    @property
+    def is_long(self) -> bool:
+        """Whether one call takes seconds: one is a turn, and no fresh process starts for it."""
+        return self.is_set or self.most_rounds is not None
+
+
+def _vision(name: str, title: str, task: str, item: str, rounds: int | None) -> "dict[str, Case]":
+    """The cases of a model that sees: one picture, and eight."""
+    return {
+        f"{name}-{batch}" if batch > 1 else name: Case(
+            title=f"{title}, JPEG {item.removeprefix('photo-').removesuffix('.jpg')}"
+            + (f", {batch} pictures" if batch > 1 else ""),
+            kind="vision",
+            checkpoint=name,
+            item=item,
+            task=task,
+            batch=batch,
+            most_rounds=3 if batch > 1 else rounds,
+        )
+        for batch in (1, 8)
+    }
 
 
 CASES: dict[str, Case] = {
@@ -54,18 +84,14 @@ CASES: dict[str, Case] = {
         checkpoint="examples/checkpoints/text",
         item="examples/inputs/reviews.txt",
     ),
-    "vit-base": Case(
-        title="ViT-base 224, JPEG 1280x960",
-        kind="image",
-        checkpoint="vit-base",
-        item="photo-1280x960.jpg",
+    **_vision("vit-base", "ViT-base 224", "image-classification", PHOTO, None),
+    **_vision("convnext-tiny", "ConvNeXT-tiny 224", "image-classification", PHOTO, None),
+    **_vision("detr-r50", "DETR-R50 800x1066", "object-detection", PHOTO, 5),
+    **_vision(
+        "mask2former-tiny", "Mask2Former Swin-tiny 384, panoptic", "image-segmentation", PHOTO, 5
     ),
-    "convnext-tiny": Case(
-        title="ConvNeXT-tiny 224, JPEG 1280x960",
-        kind="image",
-        checkpoint="convnext-tiny",
-        item="photo-1280x960.jpg",
-    ),
+    **_vision("segformer-b0", "SegFormer-b0 512", "image-segmentation", PHOTO, 5),
+    **_vision("glpn", "GLPN 480x640", "depth-estimation", "photo-640x480.jpg", 5),
     "digits-tiny": Case(
         title="ViT tiny (examples), small JPEG",
         kind="image",

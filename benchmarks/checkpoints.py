@@ -10,10 +10,19 @@ import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
+from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
+from transformers.models.glpn.image_processing_pil_glpn import GLPNImageProcessorPil
+from transformers.models.mask2former.image_processing_pil_mask2former import (
+    Mask2FormerImageProcessorPil,
+)
+from transformers.models.segformer.image_processing_pil_segformer import (
+    SegformerImageProcessorPil,
+)
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from benchmarks.inputs import RATE, word_pieces
 
+CERTAINTY = 30.0  # on the weights of a class head that is random
 CTC_SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")  # English
 
 
@@ -59,6 +68,44 @@ def _convnext_tiny(folder: Path) -> tuple[Any, ...]:
     return transformers.ConvNextForImageClassification(config), processor
 
 
+def _detr_r50(folder: Path) -> tuple[Any, ...]:
+    config = transformers.DetrConfig(
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone_config=transformers.ResNetConfig(out_features=["stage4"]),
+        num_labels=91,
+    )
+    return transformers.DetrForObjectDetection(config), DetrImageProcessorPil()
+
+
+def _mask2former_tiny(folder: Path) -> tuple[Any, ...]:
+    """As published for panoptic segmentation: 133 classes, 100 queries, pictures of 384 x 384."""
+    backbone = transformers.SwinConfig(
+        embed_dim=96,
+        depths=[2, 2, 6, 2],
+        num_heads=[3, 6, 12, 24],
+        window_size=7,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )
+    config = transformers.Mask2FormerConfig(backbone_config=backbone, num_labels=133)
+    model = transformers.Mask2FormerForUniversalSegmentation(config)
+    with torch.no_grad():  # sure of some queries, as a trained one: else nothing is left to draw
+        model.class_predictor.weight.mul_(CERTAINTY)
+    processor = Mask2FormerImageProcessorPil(size={"height": 384, "width": 384})
+    return model, processor
+
+
+def _segformer_b0(folder: Path) -> tuple[Any, ...]:
+    model = transformers.SegformerForSemanticSegmentation(
+        transformers.SegformerConfig(num_labels=150)
+    )
+    return model, SegformerImageProcessorPil()
+
+
+def _glpn(folder: Path) -> tuple[Any, ...]:
+    return transformers.GLPNForDepthEstimation(transformers.GLPNConfig()), GLPNImageProcessorPil()
+
+
 def _wav2vec2_base(folder: Path) -> tuple[Any, ...]:
     symbols = folder / "vocab.json"
     symbols.write_text(json.dumps({symbol: i for i, symbol in enumerate(CTC_SYMBOLS)}))
@@ -75,7 +122,11 @@ def _wav2vec2_base(folder: Path) -> tuple[Any, ...]:
 BUILDERS: dict[str, Callable[[Path], tuple[Any, ...]]] = {
     "bert-base": _bert_base,
     "convnext-tiny": _convnext_tiny,
+    "detr-r50": _detr_r50,
+    "glpn": _glpn,
+    "mask2former-tiny": _mask2former_tiny,
     "minilm-l6": _minilm_l6,
+    "segformer-b0": _segformer_b0,
     "vit-base": _vit_base,
     "wav2vec2-base": _wav2vec2_base,
 }

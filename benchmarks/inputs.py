@@ -94,13 +94,13 @@ def _mixed(path: Path, count: int) -> None:
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
-def _photo(path: Path) -> None:
-    """Soft shapes under sensor noise: a JPEG of about 300 kB, as a camera's would be."""
+def _photo(path: Path, width: int = 1280, height: int = 960) -> None:
+    """Soft shapes under sensor noise: at this size a JPEG of 300 kB, as a camera's would be."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
-    shapes = np.asarray(coarse.resize((1280, 960), Image.Resampling.BICUBIC), np.int16)
+    shapes = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
     noise = rng.normal(0, 5, shapes.shape).round().astype(np.int16)
     picture = np.clip(shapes + noise, 0, 255).astype(np.uint8)
     Image.fromarray(picture).save(path, quality=90)
@@ -122,6 +122,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "mixed-256.txt": partial(_mixed, count=256),
     "mixed-96.txt": partial(_mixed, count=96),
     "photo-1280x960.jpg": _photo,
+    "photo-640x480.jpg": partial(_photo, width=640, height=480),
     "speech-5s.wav": _speech,
     "tokens-128.txt": _text,
 }

@@ -96,11 +96,13 @@ def through(lengths: Sequence[int], counts: Sequence[int], length: int) -> int:
 def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
     import onnxtasks
 
-    with onnxtasks.load(where.bundle) as task:
+    with onnxtasks.load(where.bundle) as loaded:
+        task: Any = loaded
         if isinstance(task, onnxtasks.TextClassifier):
             return dict(task.text.feeds(task.preprocess([first_line(where.item)])))
-        if isinstance(task, onnxtasks.ImageClassifier):
-            return dict(task.preprocess([task.read(str(where.item))]))
+        if hasattr(task, "read"):  # every task that sees
+            read = [task.read(str(where.item)) for _ in range(case.batch)]
+            return dict(task.preprocess(read))
         if isinstance(task, onnxtasks.SpeechRecognizer):
             return dict(task.feeds(task.preprocess([str(where.item)])))
     raise TypeError(f"no feeds for a {type(task).__name__}; add its preprocessing here")
@@ -111,13 +113,12 @@ def _flops(
 ) -> list[int]:
     """Floating-point operations of a forward pass on each: matrix products and convolutions."""
     import torch
-    import transformers
     from torch.utils.flop_counter import FlopCounterMode
 
-    from benchmarks.engines.torch_model import AUTO_CLASSES
+    from benchmarks.engines.torch_model import model_class
 
-    auto_class = getattr(transformers, AUTO_CLASSES[case.kind])
     # Eager attention is plain matrix products, which the counter sees.
+    auto_class = model_class(case, where.checkpoint)
     model = auto_class.from_pretrained(where.checkpoint, attn_implementation="eager").eval()
     counted = []
     for feeds in inputs:

@@ -85,9 +85,9 @@ def measure(
             for engine in engines:
                 workers[engine] = stack.enter_context(start[engine]())
                 ready[engine] = workers[engine].ready()
-            rounds = run_rounds(workers, plan, lead_in=not case.is_set)
+            rounds = run_rounds(workers, plan, lead_in=not case.is_long)
             stopped.update({engine: worker.stop() for engine, worker in workers.items()})
-        if case.is_set:  # the first call is a whole set: not worth a process for its start alone
+        if case.is_long:  # its first call takes seconds: not worth a process for its start alone
             starts = {engine: starts_of([row]) for engine, row in ready.items()}
         else:
             starts = run_starts(start, plan.starts, engines)
@@ -97,8 +97,8 @@ def measure(
     flops = part(about["flops"], plan.share)
     return CaseResult(
         feeds=describe_set(part(about["tokens"], plan.share)) if case.is_set else about["feeds"],
-        flops=sum(flops),
-        texts=len(flops),
+        flops=sum(flops) * case.batch,
+        texts=len(flops) * case.batch,
         engines={
             engine: engine_result(
                 ENGINES[engine].figure,

@@ -122,7 +122,7 @@ def main() -> None:
     def say(line: str) -> None:
         wire.write(line + "\n")
 
-    serve(open_call, sys.stdin, say, facts=job.facts, whole_set=case.is_set)
+    serve(open_call, sys.stdin, say, facts=job.facts, whole_set=case.is_long)
 
 
 if __name__ == "__main__":

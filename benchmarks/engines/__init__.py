@@ -23,7 +23,7 @@ class Engine:
     """Whether it answers as the original does in fp32; the other class trades that for speed."""
     variant: str | None = None
     """The bundle's variant that it reads; None where it reads the checkpoint."""
-    kinds: tuple[Kind, ...] = ("text", "sentences", "image", "speech")
+    kinds: tuple[Kind, ...] = ("text", "sentences", "image", "vision", "speech")
     """What it can take."""
     package: str | None = None
     """What has to be installed for it, beside the extra `export`."""
@@ -87,7 +87,7 @@ ENGINES: dict[str, Engine] = {
         variant="cpu-fp32",
     ),
     "transformers": Engine(
-        title="transformers pipeline",
+        title="transformers",
         module="benchmarks.engines.pipeline",
         figure="answer",
     ),
@@ -95,6 +95,24 @@ ENGINES: dict[str, Engine] = {
         title="torch, model only",
         module="benchmarks.engines.torch_model",
         figure="model",
+    ),
+    "openvino-f32-vision": Engine(
+        title="transformers processor and post-processing, OpenVINO f32",
+        module="benchmarks.engines.openvino_vision",
+        figure="answer",
+        kinds=("vision",),
+        variant="cpu-fp32",
+        package="openvino",
+        precision="f32",
+    ),
+    "openvino-vision": Engine(
+        title="transformers processor and post-processing, OpenVINO's own precision",
+        module="benchmarks.engines.openvino_vision",
+        figure="answer",
+        exact=False,  # bf16 where the processor has it
+        kinds=("vision",),
+        variant="cpu-fp32",
+        package="openvino",
     ),
     "onnxtasks-preprocess": Engine(
         title="onnxtasks, reading and preprocessing",
