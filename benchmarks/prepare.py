@@ -102,7 +102,8 @@ def _feeds(case: Case, where: Files) -> dict[str, np.ndarray[Any, Any]]:
             return dict(task.text.feeds(task.preprocess([first_line(where.item)])))
         if hasattr(task, "read"):  # every task that sees
             read = [task.read(str(where.item)) for _ in range(case.batch)]
-            return dict(task.preprocess(read))
+            # Some keep the picture's own size beside its pixels.
+            return dict(task.preprocess([one[0] if type(one) is tuple else one for one in read]))
         if isinstance(task, onnxtasks.SpeechRecognizer):
             return dict(task.feeds(task.preprocess([str(where.item)])))
     raise TypeError(f"no feeds for a {type(task).__name__}; add its preprocessing here")

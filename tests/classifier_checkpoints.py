@@ -5,8 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+
+from onnxtasks_export.originals.image_classification import textured
 
 LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 4}
 VIT = {"image_size": 64, "patch_size": 16, "hidden_size": 48, "intermediate_size": 96, **LAYERS}
@@ -110,16 +113,14 @@ def image_processor(name: str, **settings: Any) -> Any:
     return getattr(module, f"{prefix}ImageProcessorPil")(**settings)
 
 
-def awaken(model: Any, size: int) -> None:
+def awaken(model: Any, processor: Any) -> None:
     """Give a random model statistics and a head by which its answers differ between pictures.
 
     As initialised, batch norms know nothing of their inputs, and heads are nearly 0.
     """
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(16, 3, 5, 5, generator=generator)
-    pictures = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") * 1.5
-    # Shapes under noise, as in the pictures that are compared: others would be far outside.
-    pictures += 0.5 * torch.randn(pictures.shape, generator=generator)
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    images = [textured(rng, width, height) for width, height in rng.integers(40, 400, (16, 2))]
+    pictures = processor(images, return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         model.train()
         for module in model.modules():
@@ -139,7 +140,7 @@ def awaken(model: Any, size: int) -> None:
         ]
         spread = outputs.logits.std(0).mean()
         for head in heads:
-            head.weight.mul_(2 / spread)
+            head.weight.mul_(0.4 / spread)
             head.bias.normal_(generator=generator)
 
 
@@ -148,9 +149,10 @@ def build_classifier(folder: Path, name: str) -> None:
     family, settings, processor, sizes = CLASSIFIERS[name]
     config = getattr(transformers, f"{family}Config")(num_labels=5, **settings)
     model = getattr(transformers, f"{family}ForImageClassification")(config)
-    awaken(model, 70 if family == "Dinov2" else 64)
+    prepare = image_processor(processor, **sizes)
+    awaken(model, prepare)
     model.save_pretrained(folder)
-    image_processor(processor, **sizes).save_pretrained(folder)
+    prepare.save_pretrained(folder)
 
 
 def build_embedder(folder: Path, name: str) -> None:

@@ -77,10 +77,10 @@ def infer_task(config: Any) -> str | None:
     return None
 
 
-def auto_class(config: Any, names: Sequence[str]) -> str:
-    """The first of these transformers classes that knows the config; else the first, to refuse."""
+def auto_class(config: Any, names: Sequence[str]) -> str | None:
+    """The first of these transformers classes that knows the config; None where none does."""
     known = [name for name in names if type(config) in getattr(transformers, name)._model_mapping]
-    return known[0] if known else names[0]
+    return known[0] if known else None
 
 
 def load_model(

@@ -94,12 +94,13 @@ def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExpo
             f"{source}: no export for task {task!r} ({heads}); supported: {supported()}"
         )
     export = EXPORTS[task]
-    if config.model_type not in export.families and not export.any_family:
+    loader = auto_class(config, export.auto_classes)
+    if loader is None or not (export.any_family or config.model_type in export.families):
         raise UnsupportedModelError(
             f"{source}: no export of {config.model_type!r} for {task}; supported: {supported()}"
         )
     processors = {name: load(source) for name, load in export.processors.items()}
-    model, missing = load_model(root, auto_class(config, export.auto_classes), export.unused)
+    model, missing = load_model(root, loader, export.unused)
     return Checkpoint(source, task, config, model, processors, missing), export
 
 

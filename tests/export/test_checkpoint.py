@@ -100,9 +100,13 @@ def test_an_unknown_model_type(bert):
 def test_a_task_or_family_without_an_export_lists_what_there_is(bert):
     with pytest.raises(UnsupportedModelError, match="no export for task 'oracle'.*supported: auto"):
         load_checkpoint(str(bert), "oracle")
-    edit(bert, model_type="swin", architectures=["SwinForImageClassification"])
     with pytest.raises(
-        UnsupportedModelError, match="no export of 'swin' for image-classification; supported"
+        UnsupportedModelError, match="no export of 'bert' for image-classification; supported"
+    ):
+        load_checkpoint(str(bert), "image-classification")
+    edit(bert, model_type="zoedepth", architectures=["ZoeDepthForDepthEstimation"])
+    with pytest.raises(
+        UnsupportedModelError, match="no export of 'zoedepth' for depth-estimation; supported"
     ):
         load_checkpoint(str(bert), None)
 

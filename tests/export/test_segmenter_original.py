@@ -16,15 +16,18 @@ from onnxtasks_export.originals.image_segmentation import (
     comparison,
     far,
     moved,
+    seen_by_chance,
 )
 from onnxtasks_export.originals.segment_ties import (
     LOW,
     Ties,
+    closest_sight,
     instance_ties,
     panoptic_ties,
     semantic_ties,
 )
 from onnxtasks_export.pipeline import load_checkpoint
+from tests.mask_checkpoints import mask2former_model, swin
 
 HEAD = QueryHead(subtasks=("panoptic", "instance"), ranks_pairs=True)
 
@@ -180,3 +183,31 @@ def test_a_bundle_of_another_task_is_refused(checkpoint_folder):
     other: Any = None
     with pytest.raises(TypeError, match="not an ImageSegmenter: NoneType"):
         comparison(checkpoint).bundle(other, [])
+
+
+def test_where_sight_is_a_tie_little_may_move_and_not_everything():
+    one = answer(seen_by_chance(panoptic()))
+    other = panoptic()
+    regions, classes = np.array([[0, 0]], np.int32), np.array([[-1, -1]], np.int32)
+    gone = {"labels": (), "scores": other.scores[:0], "regions": regions, "classes": classes}
+    half = answer(replace(other, **gone))
+    assert far(answer(panoptic()), half) == 1
+    assert far(one, half) == pytest.approx(5e-4)  # above the limit of 1e-4
+    assert far(one, answer(other)) == 0
+
+
+def test_how_near_a_query_is_to_seeing_a_pixel():
+    model = mask2former_model(swin())
+    given = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(3))
+    with closest_sight(model) as found, torch.no_grad():
+        outputs = model(given, output_auxiliary_logits=True)
+    masks = [one["masks_queries_logits"] for one in outputs.auxiliary_logits]
+    assert len(found) == len(masks) + 1
+    assert all(0 < near < 1 for near in found)
+    sizes = [(2, 3), (4, 6), (8, 12), (2, 3)]
+    for near, mask, size in zip(found, masks, sizes, strict=False):
+        grid = torch.nn.functional.interpolate(mask, size=size, mode="bilinear")
+        assert near == pytest.approx(float(grid.abs().min()))
+    with torch.no_grad():
+        model(given)
+    assert len(found) == len(masks) + 1  # nobody listens any more

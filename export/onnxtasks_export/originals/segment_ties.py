@@ -1,6 +1,7 @@
 """Which of the original's decisions about segments are too close to be told apart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,6 +30,30 @@ class Ties:
     """[height, width]; whether a pixel's two best candidates are a tie."""
     slack: npt.NDArray[np.float32] | float = 0.0
     """[segment]; how far a score may move because pixels at the mask's edge are ties."""
+    attended: bool = False
+    """Whether it is a tie if some query sees some pixel: everything may move a little then."""
+
+
+@contextmanager
+def closest_sight(model: torch.nn.Module) -> Iterator[list[float]]:
+    """Collect how near 0 the logits come by which Mask2Former's queries see a pixel or not.
+
+    There are nearly a million of them at full size, and seeing one pixel more moves the answer.
+    """
+    found: list[float] = []
+
+    def note(_: torch.nn.Module, given: tuple[Any, ...], by_name: Any, outputs: Any) -> None:
+        size = by_name.get("attention_mask_target_size", given[-1])
+        grid = torch.nn.functional.interpolate(outputs[0], size=size, mode="bilinear")
+        found.append(float(grid.abs().min()))
+
+    predictors = [m for m in model.modules() if type(m).__name__ == "Mask2FormerMaskPredictor"]
+    hooks = [module.register_forward_hook(note, with_kwargs=True) for module in predictors]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def semantic_ties(scores: torch.Tensor) -> Ties:
