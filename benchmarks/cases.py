@@ -154,7 +154,8 @@ def files(case: Case, cache: Path) -> Files:
     shipped = case.checkpoint.startswith("examples/")
     model = case.checkpoint.removeprefix("examples/checkpoints/") + ("-example" if shipped else "")
     item = ROOT / case.item if case.item.startswith("examples/") else cache / "inputs" / case.item
-    prepared = cache / "feeds" / f"{model}.{item.stem}"
+    several = f"-{case.batch}" if case.batch > 1 else ""
+    prepared = cache / "feeds" / f"{model}.{item.stem}{several}"
     return Files(
         checkpoint=ROOT / case.checkpoint if shipped else cache / "checkpoints" / model,
         bundle=cache / "bundles" / model,

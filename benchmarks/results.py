@@ -62,7 +62,8 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     feeds: str
     """The graph's inputs and their shapes."""
     flops: int
-    """Of one forward pass, matrix products and convolutions; of a set the sum, without padding."""
+    """Of one call's forward pass, matrix products and convolutions; of a set the sum, without
+    padding."""
     texts: int = 1
     """Inputs that one call answers."""
     engines: dict[str, EngineResult]

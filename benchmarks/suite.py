@@ -97,7 +97,7 @@ def measure(
     flops = part(about["flops"], plan.share)
     return CaseResult(
         feeds=describe_set(part(about["tokens"], plan.share)) if case.is_set else about["feeds"],
-        flops=sum(flops) * case.batch,
+        flops=sum(flops),
         texts=len(flops) * case.batch,
         engines={
             engine: engine_result(
