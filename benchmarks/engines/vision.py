@@ -59,7 +59,11 @@ def outputs_like(arrays: Mapping[str, Any]) -> Any:
     return SimpleNamespace(**tensors)
 
 
-ORIGINAL_NAMES = {"class_logits": "class_queries_logits", "mask_logits": "masks_queries_logits"}
+ORIGINAL_NAMES = {
+    "boxes": "pred_boxes",
+    "class_logits": "class_queries_logits",
+    "mask_logits": "masks_queries_logits",
+}
 """Output of a graph of ours -> the original's, where it differs."""
 
 
