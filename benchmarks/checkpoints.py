@@ -89,7 +89,7 @@ def _mask2former_tiny(folder: Path) -> tuple[Any, ...]:
     )
     config = transformers.Mask2FormerConfig(backbone_config=backbone, num_labels=133)
     model = transformers.Mask2FormerForUniversalSegmentation(config)
-    with torch.no_grad():  # sure of some queries, as a trained one: else nothing is left to draw
+    with torch.no_grad():  # surer of its queries than random weights are
         model.class_predictor.weight.mul_(CERTAINTY)
     processor = Mask2FormerImageProcessorPil(size={"height": 384, "width": 384})
     return model, processor
