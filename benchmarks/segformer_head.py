@@ -51,16 +51,16 @@ def make() -> tuple[Any, Any]:
 
 def export(checkpoint: Any, spec: Any, folder: Path) -> dict[str, Path]:
     """Capture both graphs."""
+    from onnxtasks_export.attention import plain_copy
     from onnxtasks_export.capture import capture
     from onnxtasks_export.graphs.segformer import segformer_graph
     from onnxtasks_export.graphs.semantic import (
         SemanticGraph,
         logits_axes,
         pixel_graph,
-        plain_copy,
     )
 
-    plain = SemanticGraph(plain_copy(checkpoint))
+    plain = SemanticGraph(plain_copy(checkpoint.model))
     graphs = {
         AS_IT_IS: pixel_graph(checkpoint, spec, plain, logits_axes(spec), dynamic=True),
         FOLDED: segformer_graph(checkpoint, spec),

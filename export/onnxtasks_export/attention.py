@@ -4,6 +4,7 @@ CPU encoders run plain MatMul-Softmax-MatMul fastest: the engine lays it out and
 and every product stays visible to the quantiser (docs/design.md, "Attention").
 """
 
+import copy
 from typing import Any
 
 import torch
@@ -29,6 +30,14 @@ def plain_attention(
         weights = weights + attention_mask
     mixed = torch.matmul(torch.softmax(weights, dim=-1), value)
     return mixed.transpose(1, 2).contiguous(), None
+
+
+def plain_copy(model: Any) -> Any:
+    """A copy of a model with plain attention, where it lets its attention be chosen."""
+    copied = copy.deepcopy(model)  # the original keeps its own attention
+    if getattr(copied, "_supports_attention_backend", False):
+        copied.set_attn_implementation(PLAIN)
+    return copied.eval()
 
 
 def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from onnxtasks.tasks.image_segmentation import ImageSegmentationSpec
+from onnxtasks_export.attention import plain_copy
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Axes, Graph
-from onnxtasks_export.graphs.semantic import pixel_graph, plain_copy
+from onnxtasks_export.graphs.semantic import pixel_graph
 
 
 class SharedMaskHead(nn.Module):
@@ -111,5 +112,5 @@ def detr_masks_graph(checkpoint: Checkpoint, spec: ImageSegmentationSpec) -> Gra
         "class_logits": ("batch", queries, len(spec.labels) + 1),
         "mask_logits": ("batch", queries, "mask_height", "mask_width"),
     }
-    module = DetrMasksGraph(plain_copy(checkpoint))
+    module = DetrMasksGraph(plain_copy(checkpoint.model))
     return pixel_graph(checkpoint, spec, module, outputs, dynamic=True)

@@ -1,6 +1,5 @@
 """Encoders of pictures, with a classification head or without (ViT, ConvNeXT and others)."""
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from onnxtasks.ops.image import ImageSpec
 from onnxtasks.session import Array
 from onnxtasks.tasks.image_classification import ImageClassificationSpec
 from onnxtasks.tasks.image_feature_extraction import ImageFeatureExtractionSpec
-from onnxtasks_export.attention import PLAIN
+from onnxtasks_export.attention import plain_copy
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Axes, Graph, Sizes
 from onnxtasks_export.originals.image_feature_extraction import vectors_of
@@ -56,7 +55,7 @@ def image_graph(checkpoint: Checkpoint, spec: ImageClassificationSpec) -> Graph:
         UnsupportedModelError: The model does not take the size that its processor makes (the
             original fails too), or would have to take any size and cannot.
     """
-    module = ImageClassifierGraph(plain_model(checkpoint)).eval()
+    module = ImageClassifierGraph(plain_copy(checkpoint.model)).eval()
     logits = try_size(checkpoint, module, spec.image)
     if tuple(logits.shape) != (1, len(spec.labels)):
         raise UnsupportedModelError(
@@ -67,7 +66,7 @@ def image_graph(checkpoint: Checkpoint, spec: ImageClassificationSpec) -> Graph:
 
 def image_embedder_graph(checkpoint: Checkpoint, spec: ImageFeatureExtractionSpec) -> Graph:
     """Build the graph of an image embedder; sizes and errors as `image_graph`."""
-    module = ImageEmbedderGraph(plain_model(checkpoint), spec.pooling).eval()
+    module = ImageEmbedderGraph(plain_copy(checkpoint.model), spec.pooling).eval()
     vectors, hidden = try_size(checkpoint, module, spec.image)
     # How many tokens a picture has follows from its size.
     tokens = hidden.shape[1] if spec.image.fixed_size else "token"
@@ -76,14 +75,6 @@ def image_embedder_graph(checkpoint: Checkpoint, spec: ImageFeatureExtractionSpe
         "last_hidden_state": ("batch", tokens, hidden.shape[2]),
     }
     return _graph(module, spec.image, outputs)
-
-
-def plain_model(checkpoint: Checkpoint) -> Any:
-    """A copy of the model with plain attention; the original keeps its own."""
-    model = copy.deepcopy(checkpoint.model)
-    if getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation(PLAIN)
-    return model
 
 
 def try_size(checkpoint: Checkpoint, module: nn.Module, image: ImageSpec) -> Any:

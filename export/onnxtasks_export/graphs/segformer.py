@@ -11,9 +11,10 @@ from torch import nn
 
 from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.tasks.image_segmentation import ImageSegmentationSpec
+from onnxtasks_export.attention import plain_copy
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Graph
-from onnxtasks_export.graphs.semantic import logits_axes, pixel_graph, plain_copy
+from onnxtasks_export.graphs.semantic import logits_axes, pixel_graph
 
 Level = tuple[torch.Tensor, int, int]
 """Tokens [batch, height * width, channel] of one stage, with their height and width."""
@@ -153,5 +154,5 @@ def segformer_graph(checkpoint: Checkpoint, spec: ImageSegmentationSpec) -> Grap
         raise UnsupportedModelError(
             f"{checkpoint.source}: reshape_last_stage is false; supported: true"
         )
-    module = SegformerGraph(plain_copy(checkpoint))
+    module = SegformerGraph(plain_copy(checkpoint.model))
     return pixel_graph(checkpoint, spec, module, logits_axes(spec), dynamic=True)

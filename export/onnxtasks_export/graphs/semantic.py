@@ -1,8 +1,5 @@
 """Models whose graph gives logits of every class for every place of a grid."""
 
-import copy
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
@@ -10,7 +7,7 @@ from torch import nn
 from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.session import Array
 from onnxtasks.tasks.image_segmentation import ImageSegmentationSpec
-from onnxtasks_export.attention import PLAIN
+from onnxtasks_export.attention import plain_copy
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Axes, Graph, Sizes
 
@@ -37,16 +34,8 @@ def semantic_graph(checkpoint: Checkpoint, spec: ImageSegmentationSpec) -> Graph
     Raises:
         UnsupportedModelError: As `pixel_graph`.
     """
-    module = SemanticGraph(plain_copy(checkpoint))
+    module = SemanticGraph(plain_copy(checkpoint.model))
     return pixel_graph(checkpoint, spec, module, logits_axes(spec), dynamic=False)
-
-
-def plain_copy(checkpoint: Checkpoint) -> Any:
-    """Copy the model, with the attention that the target runs best."""
-    model = copy.deepcopy(checkpoint.model)  # the original keeps its own attention
-    if getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation(PLAIN)
-    return model.eval()
 
 
 def logits_axes(spec: ImageSegmentationSpec) -> dict[str, Axes]:

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from onnxtasks.tasks.image_segmentation import ImageSegmentationSpec
-from onnxtasks_export.attention import PLAIN
+from onnxtasks_export.attention import PLAIN, plain_copy
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.graphs.base import Graph
-from onnxtasks_export.graphs.semantic import logits_axes, pixel_graph, plain_copy
+from onnxtasks_export.graphs.semantic import logits_axes, pixel_graph
 from onnxtasks_export.graphs.swin import swin_features
 
 ANY_SIZE = ("convnext", "convnextv2", "resnet", "swin")
@@ -72,6 +72,6 @@ def upernet_graph(checkpoint: Checkpoint, spec: ImageSegmentationSpec) -> Graph:
     Raises:
         UnsupportedModelError: As `pixel_graph`.
     """
-    module = UpernetGraph(plain_copy(checkpoint))
+    module = UpernetGraph(plain_copy(checkpoint.model))
     dynamic = checkpoint.model.backbone.config.model_type in ANY_SIZE
     return pixel_graph(checkpoint, spec, module, logits_axes(spec), dynamic=dynamic)
