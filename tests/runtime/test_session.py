@@ -58,6 +58,97 @@ def test_many_threads_share_a_session(session):
     assert answers == [[2.0 * value] * 3 for value in range(200)]
 
 
+def test_a_binding_reads_and_writes_the_arrays_themselves(session):
+    binding, x, y = session.bind(), X.copy(), np.zeros(2, np.float32)
+    binding.set("x", x)
+    binding.receive("y", y)
+    binding.run(["y"])
+    assert y.tolist() == [2, -4]
+    x[0] = 5
+    binding.run(["y"], skip_rest=True)
+    assert y.tolist() == [10, -4]
+    longer = np.zeros(3, np.float32)
+    binding.set("x", np.ones(3, np.float32))
+    binding.receive("y", longer)
+    binding.run(["y"])
+    assert (longer.tolist(), y.tolist()) == ([2, 2, 2], [10, -4])
+
+
+def test_an_input_and_an_output_share_their_memory(session):
+    binding, memory = session.bind(), X.copy()
+    binding.share("x", "y", memory)
+    binding.run([])
+    binding.run([])
+    assert memory.tolist() == [4, -8]
+
+
+def test_another_device_does_not_share_memory_in_silence(tmp_path):
+    device = Device("cuda:0", "cuda", ((CPU, {}),), (CPU,))
+    session = OrtSession(tiny_graph(tmp_path / "tiny.onnx"), device, threads=1)
+    with pytest.raises(DeviceError, match="device 'cuda:0': a graph that is run step after step"):
+        session.bind().share("x", "y", X.copy())
+
+
+def test_bound_arrays_stay_alive(session):
+    binding, y = session.bind(), np.zeros(1000, np.float32)
+    binding.set("x", np.full(1000, 3, np.float32))
+    binding.receive("y", y)
+    rest = [np.full(1000, 9, np.float32) for _ in range(50)]
+    binding.run(["y"])
+    assert set(y.tolist()) == {6.0}
+    assert len(rest) == 50
+
+
+def test_what_cannot_be_bound_is_said(session):
+    binding = session.bind()
+    with pytest.raises(GraphError, match=r"tiny.onnx: no input 'z'; it has: x"):
+        binding.set("z", X)
+    with pytest.raises(GraphError, match=r"tiny.onnx: no output 'z'; it has: y"):
+        binding.receive("z", X)
+    with pytest.raises(GraphError, match=r"no output with an array 'y'; it has: none"):
+        binding.run(["y"])
+    for bind in (
+        lambda array: binding.set("x", array),
+        lambda array: binding.receive("y", array),
+        lambda array: binding.share("x", "y", array),
+    ):
+        with pytest.raises(GraphError, match="is not contiguous"):
+            bind(np.zeros(4, np.float32)[::2])
+
+
+def test_wrong_bound_arrays_are_listed_next_to_what_is_wanted(session):
+    binding = session.bind()
+    binding.receive("y", np.zeros(2, np.float32))
+    binding.set("x", X.astype(np.float64))
+    with pytest.raises(GraphError, match=r"x: wants float\['n'\], given float64\[2\]"):
+        binding.run(["y"])
+
+
+def test_a_binding_of_a_closed_session_says_so(session):
+    binding = session.bind()
+    binding.set("x", X)
+    binding.receive("y", np.zeros(2, np.float32))
+    session.close()
+    with pytest.raises(GraphError, match="the session is closed"):
+        binding.run(["y"])
+    with pytest.raises(GraphError, match="the session is closed"):
+        session.bind()
+
+
+def test_many_threads_bind_a_session(session):
+    def ask(value):
+        binding, y = session.bind(), np.zeros(3, np.float32)
+        binding.set("x", np.full(3, value, np.float32))
+        binding.receive("y", y)
+        for _ in range(20):
+            y[:] = 0
+            binding.run(["y"])
+        return y.tolist()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(50))) == [[2.0 * value] * 3 for value in range(50)]
+
+
 def test_a_file_the_engine_cannot_load(tmp_path):
     path = tmp_path / "bad.onnx"
     path.write_bytes(b"\x08\x08")
@@ -72,11 +163,12 @@ def test_a_provider_that_did_not_start_is_an_error(tmp_path):
         OrtSession(path, device, threads=1)
 
 
-def _child(session, queue):
-    try:
-        session.run({"x": X})
-    except DeviceError as error:
-        queue.put(str(error))
+def _child(session, binding, queue):
+    for run in (lambda: session.run({"x": X}), lambda: binding.run(["y"]), session.bind):
+        try:
+            run()
+        except DeviceError as error:
+            queue.put(str(error))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
@@ -84,11 +176,12 @@ def test_a_fork_is_told_instead_of_hanging(session):
     session.run({"x": X})
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=_child, args=(session, queue))
+    binding = session.bind()
+    child = context.Process(target=_child, args=(session, binding, queue))
     child.start()
-    message = queue.get(timeout=20)
+    messages = [queue.get(timeout=20) for _ in range(3)]
     child.join(timeout=20)
-    assert "load the bundle after the fork" in message
+    assert all("load the bundle after the fork" in message for message in messages)
 
 
 @pytest.fixture
