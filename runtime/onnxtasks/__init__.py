@@ -6,22 +6,18 @@ The names and their types are listed once more in `__init__.pyi`, which type che
 import os
 from importlib import import_module
 
-from onnxtasks.errors import BundleError as BundleError
-from onnxtasks.errors import DeviceError as DeviceError
-from onnxtasks.errors import ExportError as ExportError
-from onnxtasks.errors import GraphError as GraphError
-from onnxtasks.errors import InputError as InputError
-from onnxtasks.errors import OnnxTasksError as OnnxTasksError
-from onnxtasks.errors import ParityError as ParityError
-from onnxtasks.errors import TruncationWarning as TruncationWarning
-from onnxtasks.errors import UnsupportedModelError as UnsupportedModelError
-
 # The wheels of ONNX Runtime send telemetry by default since 1.29; they read this when imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Imported when first used: a text model needs no image and sound libraries, which cost a third of
 # the import and some 10 MB, and `onnxtasks --help` needs none of them.
 _MODULES = {
+    "onnxtasks.errors": (
+        *("BundleError", "DeviceError", "ExportError", "GraphError", "InputError"),
+        *("OnnxTasksError", "ParityError", "TruncationWarning", "UnsupportedModelError"),
+    ),
+    "onnxtasks.generation.options": ("GenerationOptions",),
+    "onnxtasks.generation.result": ("Generation",),
     "onnxtasks.ops.boxes": ("Box", "Detection", "Detections"),
     "onnxtasks.ops.entities": ("Entity",),
     "onnxtasks.ops.labels": ("Label",),
@@ -38,9 +34,13 @@ _MODULES = {
     "onnxtasks.tasks.object_detection": ("ObjectDetector",),
     "onnxtasks.tasks.question_answering": ("Answer", "QuestionAnswerer"),
     "onnxtasks.tasks.speech_recognition": ("Span", "SpeechRecognizer", "Transcript"),
+    "onnxtasks.tasks.summarization": ("Summarizer",),
+    "onnxtasks.tasks.text2text_generation": ("TextRewriter",),
     "onnxtasks.tasks.text_classification": ("TextClassifier",),
+    "onnxtasks.tasks.text_generation": ("TextGenerator",),
     "onnxtasks.tasks.text_ranking": ("Ranked", "TextRanker"),
     "onnxtasks.tasks.token_classification": ("TokenClassifier",),
+    "onnxtasks.tasks.translation": ("Translator",),
     "onnxtasks.tasks.zero_shot_classification": ("ZeroShotClassifier",),
     "onnxtasks.timing": ("record_padding", "record_stages"),
 }

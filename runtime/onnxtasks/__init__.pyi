@@ -7,6 +7,8 @@ from onnxtasks.errors import OnnxTasksError as OnnxTasksError
 from onnxtasks.errors import ParityError as ParityError
 from onnxtasks.errors import TruncationWarning as TruncationWarning
 from onnxtasks.errors import UnsupportedModelError as UnsupportedModelError
+from onnxtasks.generation.options import GenerationOptions as GenerationOptions
+from onnxtasks.generation.result import Generation as Generation
 from onnxtasks.ops.boxes import Box as Box
 from onnxtasks.ops.boxes import Detection as Detection
 from onnxtasks.ops.boxes import Detections as Detections
@@ -31,10 +33,14 @@ from onnxtasks.tasks.question_answering import QuestionAnswerer as QuestionAnswe
 from onnxtasks.tasks.speech_recognition import Span as Span
 from onnxtasks.tasks.speech_recognition import SpeechRecognizer as SpeechRecognizer
 from onnxtasks.tasks.speech_recognition import Transcript as Transcript
+from onnxtasks.tasks.summarization import Summarizer as Summarizer
+from onnxtasks.tasks.text2text_generation import TextRewriter as TextRewriter
 from onnxtasks.tasks.text_classification import TextClassifier as TextClassifier
+from onnxtasks.tasks.text_generation import TextGenerator as TextGenerator
 from onnxtasks.tasks.text_ranking import Ranked as Ranked
 from onnxtasks.tasks.text_ranking import TextRanker as TextRanker
 from onnxtasks.tasks.token_classification import TokenClassifier as TokenClassifier
+from onnxtasks.tasks.translation import Translator as Translator
 from onnxtasks.tasks.zero_shot_classification import ZeroShotClassifier as ZeroShotClassifier
 from onnxtasks.timing import record_padding as record_padding
 from onnxtasks.timing import record_stages as record_stages

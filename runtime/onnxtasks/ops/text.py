@@ -59,10 +59,7 @@ class TextEncoder:
     @classmethod
     def load(cls, path: Path, spec: TextSpec) -> Self:
         """Read a `tokenizer.json`."""
-        try:
-            return cls(Tokenizer.from_file(str(path)), spec)
-        except Exception as error:  # tokenizers raises bare Exception
-            raise BundleError(f"{path}: tokenizers cannot read it: {error}") from error
+        return cls(load_tokenizer(path), spec)
 
     def encode(
         self, text: TextLike, long_text: LongText = "truncate", *, cut: Cut = "longest"
@@ -185,6 +182,18 @@ class TextEncoder:
                 row[at : at + len(values)] = values
             made[name] = array
         return made
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer's file.
+
+    Raises:
+        BundleError: `tokenizers` cannot read it.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise BundleError(f"{path}: tokenizers cannot read it: {error}") from error
 
 
 def text_size(text: TextLike) -> float:

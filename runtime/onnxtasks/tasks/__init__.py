@@ -20,9 +20,13 @@ TASKS = {
     "next-sentence-prediction": "onnxtasks.tasks.next_sentence_prediction:NextSentencePredictor",
     "object-detection": "onnxtasks.tasks.object_detection:ObjectDetector",
     "question-answering": "onnxtasks.tasks.question_answering:QuestionAnswerer",
+    "summarization": "onnxtasks.tasks.summarization:Summarizer",
     "text-classification": "onnxtasks.tasks.text_classification:TextClassifier",
+    "text-generation": "onnxtasks.tasks.text_generation:TextGenerator",
     "text-ranking": "onnxtasks.tasks.text_ranking:TextRanker",
+    "text2text-generation": "onnxtasks.tasks.text2text_generation:TextRewriter",
     "token-classification": "onnxtasks.tasks.token_classification:TokenClassifier",
+    "translation": "onnxtasks.tasks.translation:Translator",
     "zero-shot-classification": "onnxtasks.tasks.zero_shot_classification:ZeroShotClassifier",
 }
 """Task -> module and class; imported when needed, with the libraries of that task alone."""

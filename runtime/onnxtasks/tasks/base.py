@@ -151,18 +151,26 @@ class Task(ABC, Generic[In, Out]):
 
         Raises:
             InputError: A wrong argument at once; a bad item when its turn comes.
-            TypeError: An option that `predict` does not take.
+            TypeError: An option that `predict` does not take, at once.
         """
         check_items(items)
         if errors not in ("raise", "return"):
             raise InputError(f"errors is {errors!r}; it is 'raise' or 'return'")
         if not isinstance(window, int) or window < 1:
             raise InputError(f"window is {window!r}; it is a number of at least 1")
-        inspect.signature(self.predict).bind([], **options)  # a misspelt option fails here
+        self.check_options(options)
         limit = self.budget if budget is None else budget
         if not limit > 0:
             raise InputError(f"budget is {budget!r}; it is a number of {self.unit} above 0")
         return self._windows(items, window, limit, errors == "return", progress, options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that `predict` does not take, before an input is read.
+
+        Raises:
+            TypeError: A misspelt one.
+        """
+        inspect.signature(self.predict).bind([], **options)
 
     def _windows(
         self,
