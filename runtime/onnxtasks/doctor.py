@@ -30,7 +30,10 @@ from onnxtasks.session import OrtSession, engine
 
 Level = Literal["ok", "note", "warning", "error"]
 PACKAGES = ("onnxtasks", "numpy", "tokenizers", "pillow", "soundfile", "soxr", "msgspec")
-OPTIONAL = ("typer", "rich", "torch", "transformers", "optimum", "onnx", "onnxscript")
+OPTIONAL = (
+    *("typer", "rich", "jinja2", "llguidance"),
+    *("torch", "transformers", "optimum", "onnx", "onnxscript"),
+)
 # y = Identity(x), float32 [n]: an ONNX graph (IR 8, opset 17) to see whether a device runs at all
 PROBE = bytes.fromhex(
     "08083a3d0a100a017812017922084964656e74697479120570726f6265"

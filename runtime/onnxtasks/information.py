@@ -11,6 +11,8 @@ from onnxtasks.bundle import Bundle, read_manifest
 from onnxtasks.parity import PARITY, VariantParity, read_parity
 
 SHOWN = 5  # entries of a long list of settings that a person gets to see
+WRITTEN = ("defaults", "presets", "languages", "chat_template")
+"""Settings of tasks that write, which `generation` tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,32 @@ class BundleInfo:
     @property
     def settings(self) -> dict[str, str]:
         """The spec as lines: names joined by dots, long lists shortened."""
-        return dict(_flat(self.spec, ""))
+        return dict(_flat({k: v for k, v in self.spec.items() if k not in WRITTEN}, ""))
+
+    @property
+    def generation(self) -> dict[str, str]:
+        """Of a task that writes: what the checkpoint sets, where transformers has other defaults.
+
+        Also where its presets differ from that, its languages, and whether it can chat.
+        """
+        defaults = self.spec.get("defaults")
+        if not isinstance(defaults, Mapping):
+            return {}
+        found = dict(_flat(_set(defaults), ""))
+        for name, preset in self.spec.get("presets", {}).items():
+            told = [f"prefix {preset['prefix']!r}"] if preset.get("prefix") else []
+            other = preset.get("defaults", {}).items()
+            other = {key: value for key, value in other if value != defaults.get(key)}
+            told += [f"{key} {text}" for key, text in _flat(other, "")]
+            found[f"preset {name}"] = "; ".join(told)
+        languages = self.spec.get("languages") or {}
+        if languages:
+            found["languages"] = ", ".join(sorted(languages["codes"]))
+            for side in ("source", "target"):
+                found[side] = languages.get(f"default_{side}") or ""
+        if "chat_template" in self.spec:
+            found["chat"] = "yes" if self.spec["chat_template"] else "no"
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -86,6 +113,14 @@ def describe_bundle(folder: str | Path) -> BundleInfo:
         source=manifest.source,
         spec=manifest.spec,
     )
+
+
+def _set(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint's generation defaults set: those that are not transformers' own."""
+    from onnxtasks.generation.options import GenerationDefaults
+
+    own = msgspec.json.decode(msgspec.json.encode(GenerationDefaults()))
+    return {name: value for name, value in defaults.items() if value != own.get(name)}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

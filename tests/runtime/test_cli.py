@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from onnxtasks.cli.generation_options import AnswerOptions
 from onnxtasks.cli.items import READS
 from onnxtasks.cli.rows import ROWS
 from onnxtasks.cli.settings import DEFAULTS, HALVES, KEYWORDS, TAKES, TaskOptions
 from onnxtasks.errors import InputError
+from onnxtasks.generation.options import GenerationOptions
 from onnxtasks.ops.labels import Label
 from onnxtasks.tasks import TASKS, task_class
 from tests.runtime.answering import Answering, Hearing, call, fake, run
@@ -58,10 +60,14 @@ class TestTables:
     @pytest.mark.parametrize("name", TASKS)
     def test_options_are_those_of_predict(self, name):
         known = set(inspect.signature(task_class(name).predict).parameters)
-        given = {field.name for field in fields(TaskOptions) if name in TAKES[field.name]}
-        assert {KEYWORDS.get(option, option) for option in given} == known - {
-            *("self", "items", "budget")
-        }
+        options = [*fields(TaskOptions), *fields(AnswerOptions)]
+        given = {field.name for field in options if name in TAKES[field.name]}
+        named = {KEYWORDS.get(option, option) for option in given}
+        if "options" in known:  # those of generation, of which a terminal offers most
+            assert named >= known - {"self", "items", "budget", "options"}
+            assert named <= known | GenerationOptions.__annotations__.keys()
+        else:
+            assert named == known - {"self", "items", "budget"}
 
 
 class TestTexts:
@@ -235,7 +241,8 @@ class TestUsage:
             (
                 ["x", "--top-k", "2"],
                 "--top-k is for fill-mask, image-classification, next-sentence-prediction, "
-                "object-detection, question-answering, text-classification and text-ranking; this "
+                "object-detection, question-answering, text-classification, text-ranking, "
+                "summarization, text-generation, text2text-generation and translation; this "
                 "bundle is for automatic-speech-recognition",
             ),
             (

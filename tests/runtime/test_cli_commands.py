@@ -30,7 +30,7 @@ def text(tmp_path, monkeypatch):
 
 
 class TestHelp:
-    COMMANDS = ("", "export", "run", "verify", "info", "doctor", "bench")
+    COMMANDS = ("", "export", "run", "chat", "verify", "info", "doctor", "bench")
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_help_imports_nothing_heavy_and_is_fast(self, command):

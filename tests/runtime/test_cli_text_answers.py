@@ -158,8 +158,8 @@ class TestUsage:
             (
                 "text-classification",
                 ["x", "--long-text", "windows"],
-                "--long-text windows is for token-classification; this bundle is for "
-                "text-classification",
+                "--long-text windows is for token-classification, summarization, "
+                "text2text-generation and translation; this bundle is for text-classification",
             ),
             (
                 "text-classification",
@@ -171,7 +171,8 @@ class TestUsage:
                 "image-classification",
                 ["x", "--input-jsonl"],
                 "--input-jsonl is for feature-extraction, fill-mask, next-sentence-prediction, "
-                "question-answering, text-classification, text-ranking, token-classification and "
+                "question-answering, summarization, text-classification, text-generation, "
+                "text-ranking, text2text-generation, token-classification, translation and "
                 "zero-shot-classification; this bundle is for image-classification",
             ),
         ],

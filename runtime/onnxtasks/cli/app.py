@@ -8,7 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from onnxtasks.cli import options
+from onnxtasks.cli.chat import chat
 from onnxtasks.cli.columns import visible
+from onnxtasks.cli.generation_options import AnswerOptions
 from onnxtasks.cli.inputs import read_one, read_samples
 from onnxtasks.cli.items import READS
 from onnxtasks.cli.output import fail, plain_warnings, print_json, styled
@@ -94,6 +96,7 @@ def export(
 
 
 app.command()(grouped(run))
+app.command()(grouped(chat))
 
 
 @app.command()
@@ -128,7 +131,14 @@ def info(bundle: options.BundleFolder, as_json: options.Json = False) -> None:
     typer.echo(f"size          {size(about.bytes)}")
     if about.labels is not None:
         typer.echo(f"labels        {about.labels}")
-    for title, rows in (("source", about.source), ("settings", about.settings)):
+    sections = {
+        "source": about.source,
+        "settings": about.settings,
+        "generation": about.generation,
+    }
+    for title, rows in sections.items():
+        if not rows:
+            continue
         typer.echo(f"{title}")
         for name, value in rows.items():
             typer.echo(visible(f"  {name}: {value or '-'}"))
@@ -170,6 +180,7 @@ def bench(
     batch: options.Batch = 1,
     *,
     asked: TaskOptions,
+    writing: AnswerOptions,
     as_json: options.Json = False,
 ) -> None:
     """Measure how long a bundle takes; several variants are measured in turns.
@@ -180,16 +191,15 @@ def bench(
     from onnxtasks.benchmark import measure, peak_memory
 
     task = task_of(bundle)
-    check_taken(task, asked)
+    check_taken(task, asked, writing)
     load = {
         name: partial(tasks.load, bundle, device=device, variant=name or None, threads=threads)
         for name in (variant or [""])
     }
     given = None if item is None else read_one(item, READS[task])
     with plain_warnings():
-        rows = measure(
-            load, given, options=keywords(task, asked), batch=batch, runs=runs, seconds=seconds
-        )
+        chosen = keywords(task, asked, writing)
+        rows = measure(load, given, options=chosen, batch=batch, runs=runs, seconds=seconds)
     peak = peak_memory()
     if as_json:
         print_json({"variants": [row.to_dict() for row in rows], "peak_memory_bytes": peak})

@@ -2,6 +2,7 @@
 
 NAME_WIDTH = 48  # columns that an input takes at most in front of its result
 JOINERS = "\u200c\u200d"  # they join or part letters and emoji, and print nothing
+LAYOUT = "\n\t"
 
 
 def visible(text: str) -> str:
@@ -9,6 +10,11 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() or character in JOINERS else " " for character in text
     )
+
+
+def readable(text: str) -> str:
+    """A text whose lines and tabs stay; what else could steer a terminal becomes a space."""
+    return "".join(character if character in LAYOUT else visible(character) for character in text)
 
 
 def shorten(text: str, limit: int = NAME_WIDTH) -> str:

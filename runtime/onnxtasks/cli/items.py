@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from onnxtasks.errors import InputError
 
-Kind = Literal[
-    "text", "text or pair", "text or words", "pair", "question", "ranking", "image", "sound"
-]
+Texts = Literal["text", "text or pair", "text or words", "text or chat"]
+Kind = Texts | Literal["pair", "question", "ranking", "image", "sound"]
 Keys = tuple[str, ...]
 
 READS: dict[str, Kind] = {
@@ -23,9 +22,13 @@ READS: dict[str, Kind] = {
     "next-sentence-prediction": "pair",
     "object-detection": "image",
     "question-answering": "question",
+    "summarization": "text",
     "text-classification": "text or pair",
+    "text-generation": "text or chat",
     "text-ranking": "ranking",
+    "text2text-generation": "text",
     "token-classification": "text or words",
+    "translation": "text",
     "zero-shot-classification": "text",
 }
 """Task -> what its inputs are. A new task is one line here."""
@@ -35,11 +38,13 @@ WORDS: Keys = ("words",)
 PAIR: Keys = ("text", "text_pair")
 QUESTION: Keys = ("question", "context")
 RANKING: Keys = ("query", "documents")
+CHAT: Keys = ("messages",)
 
 FORMS: dict[Kind, tuple[Keys, ...]] = {
     "text": (TEXT,),
     "text or pair": (TEXT, PAIR),
     "text or words": (TEXT, WORDS),
+    "text or chat": (TEXT, CHAT),
     "pair": (PAIR,),
     "question": (QUESTION,),
     "ranking": (RANKING,),
@@ -52,6 +57,7 @@ WRITTEN: dict[Keys, str] = {
     PAIR: '["...", "..."] or {"text": "...", "text_pair": "..."}',
     QUESTION: '["...", "..."] or {"question": "...", "context": "..."}',
     RANKING: '{"query": "...", "documents": ["...", "..."]}',
+    CHAT: '{"messages": [{"role": "user", "content": "..."}]}',
 }
 """Keys -> how such an input is written in JSON, for messages."""
 
@@ -183,6 +189,8 @@ def _parts(data: object, keys: Keys) -> list[Any] | None:
 
 
 def _fits(part: object, key: str) -> bool:
+    if key == "messages":
+        return isinstance(part, list) and all(isinstance(turn, dict) for turn in part)
     if key in LISTS:
         return isinstance(part, list) and all(isinstance(text, str) for text in part)
     return isinstance(part, str)
@@ -191,6 +199,8 @@ def _fits(part: object, key: str) -> bool:
 def _named(keys: Keys, parts: list[Any]) -> Named:
     if keys == TEXT:
         return named_text(parts[0])
+    if keys == CHAT:
+        return _named_chat(parts[0])
     clean: list[Any] = [
         [printable(text) for text in part] if isinstance(part, list) else printable(part)
         for part in parts
@@ -201,3 +211,10 @@ def _named(keys: Keys, parts: list[Any]) -> Named:
     if keys == WORDS:
         return Named(name, " ".join(clean[0]), tuple(parts[0]))
     return Named(name, clean[0], tuple(parts))
+
+
+def _named_chat(messages: list[dict[str, Any]]) -> Named:
+    """A chat, which the user knows by its last turn."""
+    clean = json.loads(printable(json.dumps(messages, ensure_ascii=False)))
+    last = clean[-1].get("content") if clean else ""
+    return Named({"messages": clean}, last if isinstance(last, str) else str(last), messages)

@@ -50,7 +50,8 @@ InputJson = Annotated[
         "--input-jsonl",
         help='Each input is a JSON value: "text", ["first", "second"], {"text": ...}, '
         '{"text": ..., "text_pair": ...}, {"question": ..., "context": ...}, '
-        '{"query": ..., "documents": [...]} or {"words": [...]}, as the task takes it.',
+        '{"query": ..., "documents": [...]}, {"words": [...]} or {"messages": [...]}, as the task '
+        "takes it.",
     ),
 ]
 Documents = Annotated[
@@ -73,7 +74,8 @@ TopK = Annotated[
     Option(
         parser=count_or_all,
         metavar="INTEGER|all",
-        help="Answers to each input, best first; the task's own if not given.",
+        help="Answers to each input, best first; the task's own if not given. Sampling: the "
+        "likeliest words to draw from.",
     ),
 ]
 Function = Annotated[
@@ -83,8 +85,9 @@ Function = Annotated[
 LongText = Annotated[
     Literal["windows", "truncate", "error"] | None,
     Option(
-        help="Of a text longer than the model: cut it, with a warning; refuse it; or, for "
-        "token-classification and there the default, read it in overlapping windows."
+        help="Of a text longer than the model: cut it, with a warning; refuse it; or read it in "
+        "windows: overlapping ones for token-classification, where it is the default; cut at the "
+        "ends of sentences where a text is written."
     ),
 ]
 Labels = Annotated[
@@ -211,6 +214,9 @@ JsonArray = Annotated[bool, Option("--json", help="Print one JSON array at the e
 JsonLines = Annotated[
     bool, Option("--jsonl", help="Print a JSON object a line, as the answers come.")
 ]
+
+# `chat`.
+System = Annotated[str | None, Option(help="What the model is told before the first message.")]
 
 # `export`.
 Checkpoint = Annotated[str, Argument(help="A local folder or a hub id.", show_default=False)]

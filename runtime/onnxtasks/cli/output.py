@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, TextIO
 import msgspec
 import typer
 
-from onnxtasks.cli.columns import padded, shorten, visible, width
+from onnxtasks.cli.columns import padded, readable, shorten, visible, width
 from onnxtasks.cli.entities import Painter
 from onnxtasks.cli.items import Named, printable
 from onnxtasks.cli.rows import View
@@ -73,8 +73,16 @@ def plain_warnings() -> Iterator[None]:
 class Results:
     """Prints answers as they come."""
 
-    def __init__(self, form: Form, view: View) -> None:
+    def __init__(self, form: Form, view: View, *, alone: bool = False) -> None:
+        """Print nothing yet.
+
+        Args:
+            form: What is printed.
+            view: How a person sees an answer.
+            alone: Whether there is one input only, whose name need not stand beside its answer.
+        """
         self.form = form
+        self.alone = alone
         self.view = view
         self.failed = False
         self._painter = Painter() if form == "lines" and view.coloured else None
@@ -114,6 +122,9 @@ class Results:
     def _show(self, one: Named, answer: Any) -> None:
         if self._painter is not None and self._painter.works:
             self._painter.show(one, answer)
+            return
+        if self.alone and self.view.whole is not None and len(answer) == 1:
+            typer.echo(readable(self.view.whole(answer[0])))
             return
         label = shorten(one.label)
         rows = [tuple(map(visible, row)) for row in self.view.rows(answer, one)]

@@ -21,6 +21,8 @@ class View:
     """Whether a single row stands below its input too, not beside it."""
     coloured: bool = False
     """Whether a terminal shows the text with its entities coloured, and no rows."""
+    whole: Callable[[Any], str] | None = None
+    """All lines of the only answer to the only input; None where rows say it."""
     data: Callable[[Any], Any] | None = None
     """What JSON holds of a result, where its `to_dict` would be millions of numbers."""
 
@@ -133,10 +135,39 @@ def word_rows(transcript: Any, one: Named) -> list[Row]:
     return [(f"{word.start:.2f}", f"{word.end:.2f}", word.text) for word in transcript.words]
 
 
+def written_rows(texts: Any, one: Named) -> list[Row]:
+    """Texts; where there are several, behind their log-probabilities."""
+    if len(texts) == 1:
+        return [(written(texts[0]),)]
+    return [
+        ("-" if found.logprob is None else f"{found.logprob:.4f}", written(found))
+        for found in texts
+    ]
+
+
+def written(found: Any) -> str:
+    """A text, behind its prompt where that was asked for; of a chat it is the answer alone.
+
+    Without the prompt the space that parts them is not shown.
+    """
+    if isinstance(found.prompt, str) and found.prompt:
+        return found.prompt + str(found.text)
+    return str(found.text).lstrip()
+
+
+def written_data(texts: Any) -> Any:
+    """The keys of a pipeline, why each text ends, and how likely it was."""
+    return [
+        {**found.to_dict(), "finish_reason": found.finish_reason, "logprob": found.logprob}
+        for found in texts
+    ]
+
+
 NOTHING: Row = ("(nothing)",)
 LABELS = View(label_rows)
 VECTOR = View(vector_rows)
 WORDS = View(word_rows, below=True)
+WRITTEN = View(written_rows, whole=written, data=written_data)
 
 ROWS: dict[str, View] = {
     "automatic-speech-recognition": View(transcript_rows),
@@ -149,9 +180,13 @@ ROWS: dict[str, View] = {
     "next-sentence-prediction": LABELS,
     "object-detection": View(detection_rows, below=True),
     "question-answering": View(answer_rows),
+    "summarization": WRITTEN,
     "text-classification": LABELS,
+    "text-generation": WRITTEN,
     "text-ranking": View(ranked_rows, below=True),
+    "text2text-generation": WRITTEN,
     "token-classification": View(entity_rows, below=True, coloured=True),
+    "translation": WRITTEN,
     "zero-shot-classification": LABELS,
 }
 """Task -> how its answers are shown. A new task is one line here."""

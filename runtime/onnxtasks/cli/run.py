@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import typer
 
 from onnxtasks.cli import options
+from onnxtasks.cli.generation_options import WRITING, AnswerOptions, Stream
 from onnxtasks.cli.inputs import (
     SUFFIXES,
     is_live,
@@ -33,7 +34,7 @@ from onnxtasks.cli.items import (
     with_pair,
     with_question,
 )
-from onnxtasks.cli.output import Results, plain_warnings, refuse
+from onnxtasks.cli.output import Form, Results, plain_warnings, refuse
 from onnxtasks.cli.pictures import Folders
 from onnxtasks.cli.progress import Counter
 from onnxtasks.cli.rows import ROWS, WORDS
@@ -45,6 +46,7 @@ from onnxtasks.cli.settings import (
     keywords,
     refuse_both,
 )
+from onnxtasks.cli.streaming import is_alone, is_terminal, show_streamed
 from onnxtasks.errors import BundleError, InputError, OnnxTasksError
 
 WINDOW = 16  # inputs read ahead, so that some can share a run
@@ -59,6 +61,8 @@ def run(
     budget: options.Budget = None,
     *,
     asked: TaskOptions,
+    writing: AnswerOptions,
+    stream: Stream = None,
     files: FileOptions,
     timestamps: options.Timestamps = False,
     as_json: options.JsonArray = False,
@@ -70,13 +74,18 @@ def run(
     A bad input is reported on stderr and the rest goes on; the exit code is then 1. An option that
     the bundle's task does not take is refused.
     """
-    refuse_both({"--json": as_json, "--jsonl": as_jsonl})
+    refuse_both({"--json": as_json, "--jsonl": as_jsonl, "--stream": stream})
     task_name = task_of(bundle)
-    check(task_name, inputs, asked, files, timestamps)
-    chosen = keywords(task_name, asked)
+    told = {"timestamps": timestamps or None, "stream": stream}
+    check(task_name, inputs, asked, writing, files, **told)
+    chosen = keywords(task_name, asked, writing)
     view = WORDS if timestamps else ROWS[task_name]
     folders = Folders(files)
-    results = Results("json" if as_json else "jsonl" if as_jsonl else "lines", view)
+    form: Form = "json" if as_json else "jsonl" if as_jsonl else "lines"
+    single = is_alone(inputs)
+    alone = single and form == "lines" and task_name in WRITING and is_terminal()
+    results = Results(form, view, alone=alone)
+    streams = alone if stream is None else stream
     with ExitStack() as stack:
         found, live = _source(inputs, stack)
         named = named_inputs(task_name, found, inputs)
@@ -88,7 +97,12 @@ def run(
         if chosen:
             check_options(task, chosen)
         counter = Counter(progress, stack)
-        for batch in windows(named, 1 if live else WINDOW):
+        for batch in windows(named, 1 if live or streams else WINDOW):
+            if streams and streamed(
+                task, batch[0], chosen, results, alone=single, wanted=bool(stream)
+            ):
+                counter.add()
+                continue
             results.expect(batch)
             for one, answer in answers(task, batch, budget, chosen):
                 results.add(one, answer)
@@ -98,6 +112,25 @@ def run(
     results.close()
     if results.failed:
         raise typer.Exit(1)
+
+
+def streamed(
+    task: Any,
+    one: Named,
+    chosen: dict[str, Any],
+    results: Results,
+    *,
+    alone: bool,
+    wanted: bool,
+) -> bool:
+    """Print the answer to an input as it is written; False where `predict` has to answer it."""
+    if one.error is not None:
+        return False
+    try:
+        return show_streamed(task, one, chosen, alone=alone, wanted=wanted)
+    except OnnxTasksError as error:
+        results.add(one, error)
+        return True
 
 
 def check_options(task: Any, chosen: dict[str, Any]) -> None:

@@ -1,11 +1,12 @@
 """The options of `run` that depend on the task: groups of them, and which task takes which."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from onnxtasks.cli import options
+from onnxtasks.cli.generation_options import READERS, SOURCES, WRITING, AnswerOptions
 from onnxtasks.cli.inputs import is_json_lines
 from onnxtasks.cli.items import READS, is_text
 from onnxtasks.cli.output import refuse
@@ -83,10 +84,15 @@ KEYWORDS = {
     "template": "hypothesis_template",
     "ignore_label": "ignore_labels",
     "impossible": "handle_impossible_answer",
+    "stop": "stop_strings",
+    "prompt_lookup": "prompt_lookup_num_tokens",
 }
-"""Fields of `TaskOptions` that have another name in `predict`."""
+"""Fields of `TaskOptions` and `AnswerOptions` that have another name in `predict`."""
 
-DEFAULTS: dict[str, dict[str, Any]] = {"token-classification": {"aggregation": "simple"}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "text-generation": {"return_full_text": False},
+    "token-classification": {"aggregation": "simple"},
+}
 """Task -> what `predict` is asked where nothing else is said: what a person reads best."""
 
 TEXTS = tuple(task for task in READS if is_text(task))
@@ -96,6 +102,7 @@ DETECTION = ("object-detection",)
 EMBEDDING = ("feature-extraction",)
 ENTITIES = ("token-classification",)
 SEGMENTS = ("image-segmentation",)
+WINDOWS = (*ENTITIES, *SOURCES)
 VECTORS = (*EMBEDDING, "image-feature-extraction")
 ZERO_SHOT = ("zero-shot-classification",)
 
@@ -116,6 +123,7 @@ TAKES: dict[str, tuple[str, ...]] = {
         "question-answering",
         "text-classification",
         "text-ranking",
+        *WRITING,
     ),
     "function": ("image-classification", "text-classification", "text-ranking"),
     "long_text": (
@@ -125,6 +133,7 @@ TAKES: dict[str, tuple[str, ...]] = {
         "text-classification",
         "text-ranking",
         "token-classification",
+        *SOURCES,
     ),
     "labels": ZERO_SHOT,
     "template": ZERO_SHOT,
@@ -152,6 +161,12 @@ TAKES: dict[str, tuple[str, ...]] = {
     "draw": (*DEPTH, *SEGMENTS, *DETECTION),
     "save_masks": SEGMENTS,
     "save_depth": DEPTH,
+    "stream": WRITING,
+    **dict.fromkeys((field.name for field in fields(AnswerOptions)), WRITING),
+    "prefix": SOURCES,
+    "source": ("translation",),
+    "target": ("translation",),
+    "return_full_text": ("text-generation",),
 }
 """Option -> the tasks that take it. Every task takes the options that are not here."""
 
@@ -181,11 +196,16 @@ def given(group: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != []}
 
 
-def check(
-    task: str, inputs: InputOptions, asked: TaskOptions, files: FileOptions, timestamps: bool
-) -> None:
-    """End the command where options exclude each other or do not fit the task."""
-    said = given(inputs) | given(files) | ({"timestamps": True} if timestamps else {})
+def check(task: str, inputs: InputOptions, *groups: Any, **others: Any) -> None:
+    """End the command where options exclude each other or do not fit the task.
+
+    Args:
+        task: The bundle's.
+        inputs: What the inputs are made of.
+        groups: What is asked of the task, and written into folders.
+        others: Options that are in no group.
+    """
+    said = given(inputs) | {name: value for name, value in others.items() if value is not None}
     for names in EXCLUDE:
         refuse_both({flag(name): said.get(name) for name in names})
     refuse_untaken(task, said)
@@ -196,17 +216,18 @@ def check(
     needed = HALVES.get(task, ())
     if needed and not inputs.are_json and not any(name in said for name in needed):
         refuse(f"{task} needs {' or '.join(map(flag, (*needed, 'input_jsonl')))}")
-    check_taken(task, asked)
+    check_taken(task, *groups)
 
 
-def check_taken(task: str, asked: TaskOptions) -> None:
+def check_taken(task: str, *groups: Any) -> None:
     """End the command where options do not fit the task."""
-    refuse_untaken(task, given(asked))
-    if asked.long_text == "windows" and task not in ENTITIES:
-        refuse(f"--long-text windows is for {ENTITIES[0]}; this bundle is for {task}")
-    if asked.top_k == options.ALL and task in ANSWERING:
+    said = {name: value for group in groups for name, value in given(group).items()}
+    refuse_untaken(task, said)
+    if said.get("long_text") == "windows" and task not in WINDOWS:
+        refuse(f"--long-text windows is for {_and(WINDOWS)}; this bundle is for {task}")
+    if said.get("top_k") == options.ALL and task in ANSWERING:
         refuse(f"--top-k all is not for {task}; give a number")
-    if asked.labels is None and task in ZERO_SHOT:
+    if "labels" not in said and task in ZERO_SHOT:
         refuse(f"{task} needs --labels, such as --labels 'sports,politics'")
 
 
@@ -215,13 +236,13 @@ def refuse_untaken(task: str, names: Iterable[str]) -> None:
     for name in names:
         tasks = TAKES.get(name, (task,))
         if task not in tasks:
-            known = f"{', '.join(tasks[:-1])} and {tasks[-1]}" if tasks[1:] else tasks[0]
-            refuse(f"{flag(name)} is for {known}; this bundle is for {task}")
+            refuse(f"{flag(name)} is for {_and(tasks)}; this bundle is for {task}")
 
 
-def keywords(task: str, asked: TaskOptions) -> dict[str, Any]:
+def keywords(task: str, *groups: Any) -> dict[str, Any]:
     """What `predict` is handed."""
-    said = given(asked)
+    said = {name: value for group in groups for name, value in given(group).items()}
+    said |= {n: read(flag(n), said[n]) for n, read in READERS.items() if n in said}
     if said.get("top_k") == options.ALL:
         said["top_k"] = None
     for name in ("labels", "targets"):
@@ -231,6 +252,10 @@ def keywords(task: str, asked: TaskOptions) -> dict[str, Any]:
         said["label_ids_to_fuse"] = ids_in("--label-ids-to-fuse", said["label_ids_to_fuse"])
     renamed = {KEYWORDS.get(name, name): value for name, value in said.items()}
     return DEFAULTS.get(task, {}) | renamed
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
 
 
 def names_in(option: str, value: str) -> list[str]:
