@@ -15,6 +15,7 @@ from tests.classifier_checkpoints import SEEING
 from tests.depth_checkpoints import DEPTH
 from tests.detector_checkpoints import DETECTORS
 from tests.entity_checkpoints import entity_checkpoint
+from tests.generation_checkpoints import GENERATORS
 from tests.mask_checkpoints import MASKS
 from tests.segmenter_checkpoints import SEGMENTERS
 from tests.sentence_checkpoints import SENTENCES, sentences
@@ -181,6 +182,7 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     **SEEING,
     **DEPTH,
     **DETECTORS,
+    **GENERATORS,
     "bert-next-sentence": next_sentence,
     "bert-ranking": ranking("bert", sentence_transformers=IDENTITY),
     "xlm-roberta-ranking": ranking("xlm-roberta"),
@@ -193,6 +195,9 @@ TASK_OF: dict[str, str] = {
     "xlm-roberta-ranking": "text-ranking",
 }
 """Checkpoints that are exported for another task than their head says."""
+
+VARIANTS_OF: dict[str, list[str]] = {name: ["cpu-fp32"] for name in GENERATORS}
+"""Checkpoints of which not every usual variant is exported: of random weights, int8 moves texts."""
 
 
 def build(name: str, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.checkpoints import CHECKPOINTS, TASK_OF, build
+from tests.checkpoints import CHECKPOINTS, TASK_OF, VARIANTS_OF, build
 
 
 class Exports:
@@ -79,7 +79,12 @@ class Exports:
         from onnxtasks_export import export_bundle
 
         try:
-            made = export_bundle(source, self.root / "bundles" / name, task=TASK_OF.get(name))
+            made = export_bundle(
+                source,
+                self.root / "bundles" / name,
+                task=TASK_OF.get(name),
+                variants=VARIANTS_OF.get(name),
+            )
         except BaseException:
             self.release(name)
             raise

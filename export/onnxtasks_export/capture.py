@@ -60,10 +60,10 @@ def save(model: ir.Model, path: Path) -> None:
     weights = path.with_suffix(".data")
     ir.save(model, path, external_data=weights.name)
     if weights.exists():
-        _write_in_pieces(weights)
+        write_in_pieces(weights)
 
 
-def _write_in_pieces(path: Path) -> None:
+def write_in_pieces(path: Path) -> None:
     """Write a file again in pieces of 128 KiB.
 
     A file written in one go stays in the page cache in pieces of megabytes; looking up a few rows

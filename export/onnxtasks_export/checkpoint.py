@@ -13,6 +13,7 @@ import transformers
 
 from onnxtasks.errors import ExportError, UnsupportedModelError
 from onnxtasks_export.quiet import quiet
+from onnxtasks_export.specs.decoder import generation_task
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def infer_task(config: Any) -> str | None:
     """
     from optimum.exporters.tasks import TasksManager
 
+    if (writes := generation_task(config.to_dict())) is not None:
+        return writes  # TasksManager knows one task for all encoder-decoders
     for name in config.architectures or ():
         head = getattr(transformers, name, None)
         if head is None:

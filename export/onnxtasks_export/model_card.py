@@ -45,8 +45,12 @@ _EXAMPLES = {
     "object-detection": '"picture.jpg"',
     "question-answering": '("What is it?", "It is a text.")',
     "next-sentence-prediction": '("A text.", "The next one.")',
+    "summarization": '"A long text."',
     "text-classification": '"A text."',
+    "text-generation": '"Once upon a time", max_new_tokens=20',
     "text-ranking": '("A question?", ["A document.", "Another."])',
+    "text2text-generation": '"A text."',
+    "translation": '"A text."',
     "zero-shot-classification": '"A text.", labels=["politics", "sports"]',
     "token-classification": '"A text.", aggregation="simple"',
 }

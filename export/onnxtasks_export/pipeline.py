@@ -35,15 +35,18 @@ from onnxtasks_export.checkpoint import (
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.model_card import model_card
 from onnxtasks_export.originals.base import Comparison
-from onnxtasks_export.precision import to_int8
+from onnxtasks_export.precision import WEIGHT_ONLY, convert
 from onnxtasks_export.report import ExportReport, VariantReport
 from onnxtasks_export.sentence_transformers import saved_as, transformer_source
+from onnxtasks_export.shared_weights import share_weights
 from onnxtasks_export.tasks import EXPORTS, TaskExport, supported
 
 EXACT = "cpu-fp32"
 VARIANTS = {
     EXACT: Variant(device="cpu", precision="fp32", graphs={}),
     "cpu-int8": Variant(device="cpu", precision="int8", graphs={}),
+    "cpu-w8": Variant(device="cpu", precision="w8", graphs={}),
+    "cpu-w4": Variant(device="cpu", precision="w4", graphs={}),
 }
 """What can be exported; the graphs are filled in when they are written."""
 
@@ -66,7 +69,7 @@ def run_export(
     limit = verify.DIVERGENCE_LIMIT if max_divergence is None else max_divergence
     checkpoint, export = load_checkpoint(source, task)
     helps = export.families.get(checkpoint.config.model_type, False)
-    names = chosen_variants(variants, helps=helps)
+    names = chosen_variants(variants, helps=helps, decodes=export.decodes)
     with _in_place(target) as folder:
         reports = _write(folder, checkpoint, export, names, samples, limit)
     return ExportReport(
@@ -112,21 +115,30 @@ def _task_of(source: str, config: Any) -> str | None:
     return "feature-extraction" if saved == "SentenceTransformer" else infer_task(config)
 
 
-def chosen_variants(variants: Sequence[str] | None, *, helps: bool) -> tuple[str, ...]:
+def chosen_variants(
+    variants: Sequence[str] | None, *, helps: bool, decodes: bool = False
+) -> tuple[str, ...]:
     """The variants to make, the exact one first: the others are made from it.
 
+    Args:
+        variants: As asked for; None takes the exact one, and cpu-int8 where it helps.
+        helps: Whether cpu-int8 was measured to help the family.
+        decodes: Whether the task reads a token a run, which is what weight-only variants are for.
+
     Raises:
-        UnsupportedModelError: An unknown variant.
+        UnsupportedModelError: An unknown variant, or one that is not for the task.
     """
+    known = [name for name, one in VARIANTS.items() if decodes or one.precision not in WEIGHT_ONLY]
     if variants is None:
-        return tuple(VARIANTS) if helps else (EXACT,)
+        return (EXACT, "cpu-int8") if helps else (EXACT,)
     if isinstance(variants, str):
         variants = [variants]
-    if unknown := [name for name in variants if name not in VARIANTS]:
-        raise UnsupportedModelError(f"no variant {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
+    if unknown := [name for name in variants if name not in known]:
+        why = "is for models that write text" if unknown[0] in VARIANTS else "is unknown"
+        raise UnsupportedModelError(f"variant {unknown[0]!r} {why}; there are: {', '.join(known)}")
     if not variants:
-        raise UnsupportedModelError(f"no variants given; there are: {', '.join(VARIANTS)}")
-    return tuple(name for name in VARIANTS if name in variants)
+        raise UnsupportedModelError(f"no variants given; there are: {', '.join(known)}")
+    return tuple(name for name in known if name in variants)
 
 
 def _write(
@@ -149,18 +161,20 @@ def _write(
             if name == EXACT:
                 capture(graphs[role], folder / file)
             else:
-                to_int8(folder / f"graphs/{EXACT}.{role}.onnx", folder / file)
+                source = folder / f"graphs/{EXACT}.{role}.onnx"
+                convert(source, folder / file, VARIANTS[name].precision, role)
         variants[name] = msgspec.structs.replace(VARIANTS[name], graphs=files)
         seconds[name] = time.perf_counter() - start
     if EXACT not in names:
         del variants[EXACT]
         for path in (folder / "graphs").glob(f"{EXACT}.*"):
             path.unlink()
+    share_weights([folder / file for one in variants.values() for file in one.graphs.values()])
     export.files(checkpoint, folder)
     manifest = _manifest(folder, checkpoint, spec, variants)
     write_manifest(folder, manifest)
     comparison = export.comparison(checkpoint)
-    parity = _verify(folder, comparison, graphs["model"], variants, samples, limit)
+    parity = _verify(folder, comparison, graphs, variants, samples, limit)
     write_parity(folder, parity)
     sizes = {name: _weight_bytes(folder, name) for name in variants}
     (folder / "README.md").write_text(model_card(manifest, parity, sizes), encoding="utf-8")
@@ -183,16 +197,17 @@ def _write(
 def _verify(
     folder: Path,
     comparison: Comparison,
-    graph: Graph,
+    graphs: dict[str, Graph],
     variants: dict[str, Variant],
     samples: Sequence[Any],
     limit: float,
 ) -> Parity:
-    expected = verify.ask_original(comparison, graph, samples)
+    expected = verify.ask_original(comparison, tuple(graphs.values()), samples)
     write_reference(folder, expected.cases)
     scale = max(np.abs(array).max() for case in expected.cases for array in case.outputs.values())
     slack = verify.SCORE_TOLERANCE * max(1.0, float(scale))
-    sizes = [", ".join(f"{axis} {size}" for axis, size in axes.items()) for axes in graph.sizes]
+    tried = [axes for graph in graphs.values() for axes in graph.sizes]
+    sizes = [", ".join(f"{axis} {size}" for axis, size in axes.items()) for axes in tried]
     found: dict[str, VariantParity] = {}
     for name, variant in variants.items():
         start = time.perf_counter()

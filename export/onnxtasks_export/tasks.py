@@ -18,7 +18,12 @@ from onnxtasks_export.checkpoint import (
     text_settings,
     write_tokenizer,
 )
+from onnxtasks_export.generation_tokenizers import (
+    load_generation_tokenizer,
+    write_source_tokenizer,
+)
 from onnxtasks_export.graphs.base import Graph
+from onnxtasks_export.graphs.causal_decoder import causal_graphs
 from onnxtasks_export.graphs.ctc import ctc_graph
 from onnxtasks_export.graphs.depth import depth_graph
 from onnxtasks_export.graphs.detector import detector_graph
@@ -26,10 +31,12 @@ from onnxtasks_export.graphs.embedder import embedder_graph
 from onnxtasks_export.graphs.image_encoder import image_embedder_graph, image_graph
 from onnxtasks_export.graphs.mask_filler import mask_filler_graph
 from onnxtasks_export.graphs.segmenter import segmentation_graph
+from onnxtasks_export.graphs.sequence_decoder import sequence_graphs
 from onnxtasks_export.graphs.text_head import text_head_graph
 from onnxtasks_export.originals import depth_estimation as original_depth_estimation
 from onnxtasks_export.originals import feature_extraction as original_feature_extraction
 from onnxtasks_export.originals import fill_mask as original_fill_mask
+from onnxtasks_export.originals import generation as original_generation
 from onnxtasks_export.originals import image_classification as original_image_classification
 from onnxtasks_export.originals import (
     image_feature_extraction as original_image_feature_extraction,
@@ -78,6 +85,8 @@ class TaskExport:
     """Whether a family that is not listed is tried: capture and comparison decide."""
     unused: tuple[str, ...] = ()
     """Beginnings of the names of weights that the graph does not read, and that may be missing."""
+    decodes: bool = False
+    """Whether the model reads a token a run: then weight-only variants are worth having."""
 
 
 def _fill_mask_spec(checkpoint: Checkpoint) -> msgspec.Struct:
@@ -112,6 +121,32 @@ TEXT: dict[str, Any] = {
     "files": _write_tokenizer,
 }
 """What the text tasks have in common."""
+
+
+def _write_source_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
+    write_source_tokenizer(checkpoint.processors["tokenizer"], folder)
+
+
+SEQUENCES: dict[str, Any] = {
+    "auto_classes": ("AutoModelForSeq2SeqLM",),
+    "families": {
+        "bart": True,
+        "m2m_100": False,
+        "marian": False,
+        "mbart": False,
+        "mt5": False,
+        "pegasus": False,
+        "t5": True,
+    },
+    "any_family": True,
+    "processors": {"tokenizer": load_generation_tokenizer},
+    "spec": original_generation.sequence_spec,
+    "graphs": sequence_graphs,
+    "comparison": original_generation.sequence_comparison,
+    "files": _write_source_tokenizer,
+    "decodes": True,
+}
+"""What the tasks of encoder-decoders have in common."""
 
 EXPORTS: dict[str, TaskExport] = {
     "automatic-speech-recognition": TaskExport(
@@ -262,6 +297,7 @@ EXPORTS: dict[str, TaskExport] = {
         comparison=original_next_sentence.comparison,
         **TEXT,
     ),
+    "summarization": TaskExport(**SEQUENCES),
     "text-classification": TaskExport(
         auto_classes=("AutoModelForSequenceClassification",),
         spec=lambda checkpoint: text_classification.spec(*text_settings(checkpoint)),
@@ -270,6 +306,26 @@ EXPORTS: dict[str, TaskExport] = {
         },
         comparison=original_text_classification.comparison,
         **TEXT,
+    ),
+    "text-generation": TaskExport(
+        auto_classes=("AutoModelForCausalLM",),
+        families={
+            "gemma": False,
+            "gpt2": True,
+            "gpt_neox": False,
+            "llama": False,
+            "mistral": False,
+            "opt": False,
+            "qwen2": False,
+            "qwen3": False,
+        },
+        any_family=True,
+        processors={"tokenizer": load_generation_tokenizer},
+        spec=original_generation.causal_spec,
+        graphs=causal_graphs,
+        comparison=original_generation.causal_comparison,
+        files=_write_tokenizer,
+        decodes=True,
     ),
     "text-ranking": TaskExport(
         auto_classes=("AutoModelForSequenceClassification",),
@@ -280,6 +336,7 @@ EXPORTS: dict[str, TaskExport] = {
         comparison=original_text_ranking.comparison,
         **TEXT,
     ),
+    "text2text-generation": TaskExport(**SEQUENCES),
     "token-classification": TaskExport(
         auto_classes=("AutoModelForTokenClassification",),
         spec=lambda checkpoint: token_classification.spec(*text_settings(checkpoint)),
@@ -291,6 +348,7 @@ EXPORTS: dict[str, TaskExport] = {
         comparison=original_token_classification.comparison,
         **TEXT,
     ),
+    "translation": TaskExport(**SEQUENCES),
     "zero-shot-classification": TaskExport(
         auto_classes=("AutoModelForSequenceClassification",),
         spec=lambda checkpoint: zero_shot_classification.spec(*text_settings(checkpoint)),

@@ -12,7 +12,7 @@ import numpy as np
 from onnxtasks.bundle import Bundle
 from onnxtasks.errors import ParityError, TruncationWarning
 from onnxtasks.reference import Case
-from onnxtasks.session import open_sessions
+from onnxtasks.session import Outputs, open_sessions
 from onnxtasks.tasks import task_class
 from onnxtasks.tasks.base import Task
 from onnxtasks.verification import replay
@@ -55,12 +55,14 @@ class Difference:
     reference_difference: float
 
 
-def ask_original(comparison: Comparison, graph: Graph, samples: Sequence[Any]) -> Expected:
+def ask_original(
+    comparison: Comparison, graphs: Sequence[Graph], samples: Sequence[Any]
+) -> Expected:
     """Collect the original's answers, one item at a time.
 
     Args:
         comparison: How to ask.
-        graph: The graph whose golden feeds and outputs `reference.npz` keeps.
+        graphs: Those whose golden feeds and outputs `reference.npz` keeps.
         samples: The user's inputs, compared besides the generated ones.
     """
     rng = np.random.default_rng(SEED)
@@ -68,9 +70,14 @@ def ask_original(comparison: Comparison, graph: Graph, samples: Sequence[Any]) -
     with quiet():
         answers = tuple(comparison.original(item) for item in items)
     # The captured sizes and one more: enough to re-check a machine, and small.
-    feeds = [graph.feeds(sizes, rng) for sizes in graph.sizes[:2]]
-    cases = tuple(Case(feed, module_outputs(graph, feed)) for feed in feeds)
+    made = [(graph, graph.feeds(sizes, rng)) for graph in graphs for sizes in graph.sizes[:2]]
+    cases = tuple(Case(feeds, _numbers(module_outputs(graph, feeds))) for graph, feeds in made)
     return Expected(items, answers, cases)
+
+
+def _numbers(outputs: Outputs) -> Outputs:
+    """Without indices: where two candidates are close, rounding decides which comes first."""
+    return {name: array for name, array in outputs.items() if array.dtype == np.float32}
 
 
 def compare(folder: Path, variant: str, comparison: Comparison, expected: Expected) -> Difference:

@@ -131,7 +131,11 @@ def test_variants():
     assert chosen_variants(None, helps=False) == ("cpu-fp32",)
     assert chosen_variants(["cpu-int8", "cpu-fp32"], helps=False) == ("cpu-fp32", "cpu-int8")
     assert chosen_variants("cpu-int8", helps=False) == ("cpu-int8",)
-    with pytest.raises(UnsupportedModelError, match="no variant 'cpu-w4'; there are: cpu-fp32"):
+    with pytest.raises(UnsupportedModelError, match="variant 'cpu-w2' is unknown; there are: cpu"):
+        chosen_variants(["cpu-w2"], helps=True)
+    with pytest.raises(UnsupportedModelError, match="'cpu-w4' is for models that write text"):
         chosen_variants(["cpu-w4"], helps=True)
+    assert chosen_variants("cpu-w4", helps=True, decodes=True) == ("cpu-w4",)
+    assert chosen_variants(None, helps=True, decodes=True) == ("cpu-fp32", "cpu-int8")
     with pytest.raises(UnsupportedModelError, match="no variants given"):
         chosen_variants([], helps=True)

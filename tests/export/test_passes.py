@@ -8,6 +8,7 @@ from onnxtasks_export.passes import AFTER_CAPTURE, BEFORE_QUANTISING
 from onnxtasks_export.passes.drop_metadata import drop_metadata
 from onnxtasks_export.passes.drop_shapes import drop_shapes
 from onnxtasks_export.passes.first_token import first_token
+from onnxtasks_export.passes.join_reshapes import join_reshapes
 from onnxtasks_export.passes.split_gemm import split_gemm
 from onnxtasks_export.precision import count
 
@@ -94,6 +95,6 @@ def test_shapes_inside_are_dropped_and_those_of_the_border_stay():
     assert not drop_shapes(model)
 
 
-def test_the_lists_are_what_is_tested():  # first_token in a file of its own
-    tested = {drop_metadata, drop_shapes, first_token, split_gemm}
+def test_the_lists_are_what_is_tested():  # two of them in files of their own
+    tested = {drop_metadata, drop_shapes, first_token, join_reshapes, split_gemm}
     assert {*AFTER_CAPTURE, *BEFORE_QUANTISING} == tested

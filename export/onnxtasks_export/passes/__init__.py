@@ -11,11 +11,12 @@ import onnx_ir as ir
 from onnxtasks_export.passes.drop_metadata import drop_metadata
 from onnxtasks_export.passes.drop_shapes import drop_shapes
 from onnxtasks_export.passes.first_token import first_token
+from onnxtasks_export.passes.join_reshapes import join_reshapes
 from onnxtasks_export.passes.split_gemm import split_gemm
 
 Pass = Callable[[ir.Model], bool]
 
-AFTER_CAPTURE: tuple[Pass, ...] = (drop_metadata, first_token, drop_shapes)
+AFTER_CAPTURE: tuple[Pass, ...] = (drop_metadata, join_reshapes, first_token, drop_shapes)
 """For every graph."""
 
 BEFORE_QUANTISING: tuple[Pass, ...] = (split_gemm,)
