@@ -4,7 +4,9 @@ Needs the runtime alone: `python check_bundles.py BUNDLES INPUTS`.
 """
 
 import json
+import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,41 @@ from check_pictures import check_pictures
 
 import onnxtasks
 
-OPTIONS: dict[str, dict[str, Any]] = {"entities": {"aggregation": "first"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "entities": {"aggregation": "first"},
+    "translator": {"source": "en", "target": "fr"},
+}
 """Bundle -> the options it is asked with."""
 
 
+FOUND = re.compile(r"(\w+) found the (\w+) ")
+"""What every story comes to."""
+
+
 def answer_of(result: Any) -> Any:
-    """The text of a transcript or an answer, the best label, or entities as [text, label]."""
+    """A text that was heard or found, the best label, or entities as [text, label]."""
     if isinstance(result, onnxtasks.Transcript):
         return result.text.lower()
     if all(isinstance(found, onnxtasks.Entity) for found in result):
         return [[entity.text, entity.label] for entity in result]
     best: onnxtasks.Label | onnxtasks.Answer = result[0]
     return best.text if isinstance(best, onnxtasks.Answer) else best.label
+
+
+def hero_and_thing(texts: Sequence[onnxtasks.Generation]) -> list[str]:
+    """Who finds what in a story that comes to an end; else nothing."""
+    found = FOUND.search(texts[0].text)
+    ended = texts[0].finish_reason == "stop"
+    return list(found.groups()) if found and ended else []
+
+
+def translation(texts: Sequence[onnxtasks.Generation]) -> str:
+    """The best translation."""
+    return texts[0].text
+
+
+READS: dict[str, Callable[[Any], Any]] = {"translator": translation, "writer": hero_and_thing}
+"""Bundle -> what of its answer is compared; of all others it is `answer_of`."""
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -52,7 +77,8 @@ def right_answers(bundle: Path, variant: str, expected: dict[str, Any], inputs: 
             wanted.append(answer)
     with onnxtasks.load(bundle, variant=variant) as task:
         options = OPTIONS.get(bundle.name, {})
-        found = [answer_of(result) for result in task.map(items, **options)]
+        read = READS.get(bundle.name, answer_of)
+        found = [read(result) for result in task.map(items, **options)]
     return sum(got == want for got, want in zip(found, wanted, strict=True))
 
 
@@ -66,7 +92,7 @@ def check(bundles: Path, inputs: Path) -> bool:
         count = sum(len(a) if isinstance(a, list) else 1 for a in expected.values())
         for variant in ("cpu-fp32", "cpu-int8"):
             right = right_answers(bundles / name, variant, expected, inputs)
-            print(f"{name:9} {variant:8} {right} of {count} sample inputs right")
+            print(f"{name:10} {variant:8} {right} of {count} sample inputs right")
             whole &= right == count or variant != "cpu-fp32"
     return check_pictures(bundles, inputs) and whole
 

@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from check_bundles import FOUND
 from PIL import Image
 from question_data import Example
 from scipy.signal import resample_poly
+from story_data import mistakes
 from train_questions import find_answers
+from train_translator import BEAMS, translate
 from training import CHECKPOINTS, INPUTS
 from transformers import (
     AutoImageProcessor,
+    AutoModelForCausalLM,
     AutoModelForCTC,
     AutoModelForImageClassification,
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoProcessor,
     AutoTokenizer,
@@ -56,6 +61,28 @@ def read_questions(lines: list[str]) -> list[str]:
     return find_answers(model, AutoTokenizer.from_pretrained(folder), examples)
 
 
+def read_phrases(lines: list[str]) -> list[str]:
+    """Translate phrases, as the config asks."""
+    folder = CHECKPOINTS / "translator"
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    return translate(model, AutoTokenizer.from_pretrained(folder), lines, BEAMS)
+
+
+def read_stories(lines: list[str]) -> list[list[str]]:
+    """Go on after first sentences: who finds what, or what is wrong in the story."""
+    folder = CHECKPOINTS / "writer"
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    answers = []
+    for line in lines:
+        ids = model.generate(**tokenizer(line, return_tensors="pt"))
+        story = tokenizer.decode(ids[0], skip_special_tokens=True)
+        found = FOUND.search(story.removeprefix(line))
+        hero, thing = found.groups() if found else ("nobody", "nothing")
+        answers.append(mistakes(hero, thing, story) or [hero, thing])
+    return answers
+
+
 def read_digits(paths: list[Path]) -> list[str]:
     """Classify pictures."""
     folder = CHECKPOINTS / "digits"
@@ -85,6 +112,8 @@ LINES: dict[str, Callable[[list[str]], list[Any]]] = {
     "text": read_labels,
     "entities": read_entities,
     "questions": read_questions,
+    "translator": read_phrases,
+    "writer": read_stories,
 }
 FILES: dict[str, Callable[[list[Path]], list[Any]]] = {"digits": read_digits, "speech": read_words}
 """Checkpoint -> what reads its inputs: the lines of a file, or files."""

@@ -113,6 +113,6 @@ def check_pictures(bundles: Path, inputs: Path) -> bool:
     for name, (folder, count, least, what) in PICTURES.items():
         with onnxtasks.load(bundles / name) as task:
             right, all_there = count(task, inputs / folder)
-        print(f"{name:9} cpu-fp32 {right} of {all_there} {what}")
+        print(f"{name:10} cpu-fp32 {right} of {all_there} {what}")
         enough &= right >= least * all_there
     return enough

@@ -1,4 +1,4 @@
-"""What `make demo` runs: eight checkpoints to bundles, compared with the originals, and answers."""
+"""What `make demo` runs: ten checkpoints to bundles, compared with the originals, and answers."""
 
 import argparse
 import subprocess
@@ -13,6 +13,8 @@ ANSWERS = {
     "text": ["--file", "examples/inputs/reviews.txt"],
     "entities": ["--file", "examples/inputs/entities.txt", "--aggregation", "first"],
     "questions": ["--file", "examples/inputs/questions.jsonl"],
+    "translator": ["--file", "examples/inputs/phrases.txt", "--source", "en", "--target", "fr"],
+    "writer": ["--file", "examples/inputs/stories.txt"],
     "digits": ["examples/inputs/digits", "--top-k", "1"],
     "speech": ["examples/inputs/speech"],
     "detector": ["examples/inputs/scenes", "--draw", "bundles/drawn/detector"],

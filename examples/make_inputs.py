@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 from digit_data import enlarge, load_split
 from speech_data import HELD_OUT_VOICE, Utterance, speak
+from story_data import sample_stories
 from training import INPUTS
 
 # Written by hand, so neither their sentences nor some of their nouns are in the training data.
@@ -106,6 +107,36 @@ QUESTIONS = (
 )
 
 
+# Held-out numbers, days, years and times: a phrase and its translation.
+PHRASES = (
+    ("The meeting is on Thursday, the third of May.", "La réunion est le jeudi 3 mai."),
+    ("Marie was born on 14 July 1988.", "Marie est née le 14 juillet 1988."),
+    (
+        "The train leaves at a quarter past six in the morning and arrives at twenty to four.",
+        "Le train part à six heures et quart du matin et arrive à quatre heures moins vingt.",
+    ),
+    ("My sister is fifty-one years old.", "Ma sœur a cinquante et un ans."),
+    (
+        "Claire sold seven hundred and fifty-one chairs for $95.",
+        "Claire a vendu sept cent cinquante et une chaises pour 95 $.",
+    ),
+    (
+        "The swimming pool is closed until Monday, 1 September 2014.",
+        "La piscine est fermée jusqu'au lundi 1er septembre 2014.",
+    ),
+    ("six thousand five hundred ninety-two", "six mille cinq cent quatre-vingt-douze"),
+    (
+        "Please pay €681.38 before December 31.",
+        "Veuillez payer 681,38 € avant le 31 décembre.",
+    ),
+    ("Does the race begin at 7:44 p.m.?", "Est-ce que la course commence à 19 h 44 ?"),
+    (
+        "The library is nine hundred and ninety-six metres from here.",
+        "La bibliothèque est à neuf cent quatre-vingt-seize mètres d'ici.",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Picture:
     """One held-out digit: its name, side in pixels and file type."""
@@ -187,12 +218,17 @@ def main() -> None:
     write_lines("entities.txt", [text for text, _ in ENTITIES])
     asked = [json.dumps([ask, passage], ensure_ascii=False) for ask, passage, _ in QUESTIONS]
     write_lines("questions.jsonl", asked)
+    write_lines("phrases.txt", [english for english, _ in PHRASES])
+    stories = sample_stories()
+    write_lines("stories.txt", [story.sentences[0] for story in stories])
     expected = {
         "text": {"reviews.txt": [label for _, label in REVIEWS]},
         "digits": write_pictures(),
         "speech": write_recordings(),
         "entities": {"entities.txt": [entities for _, entities in ENTITIES]},
         "questions": {"questions.jsonl": [answer for _, _, answer in QUESTIONS]},
+        "translator": {"phrases.txt": [french for _, french in PHRASES]},
+        "writer": {"stories.txt": [[story.name, story.thing] for story in stories]},
     }
     (INPUTS / "expected.json").write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
 
