@@ -1,0 +1,1 @@
+"""How fast models write, beside what one could pick instead: `python -m benchmarks.generation`."""
