@@ -83,12 +83,13 @@ def use_block_weights(model: ir.Model, bits: int, *, only_tables: bool = False) 
     lookups = {id(node.inputs[0]): node for node in graph if _is_table(node)}
     count = 0
     for node, weight, transposed in products:
-        table = lookups.get(id(weight))
+        table = lookups.get(id(weight)) if transposed else None  # else its rows are no blocks
         if only_tables and table is None:
             continue
         matrix = np.ascontiguousarray(_array(weight) if transposed else _array(weight).T)
         blocks = in_blocks(matrix, bits, block_size(matrix.shape[1], bits))
-        packed = _initializer(graph, f"{weight.name}_blocks", blocks.packed)
+        name = f"{weight.name}_blocks" if transposed else f"{weight.name}_column_blocks"
+        packed = _initializer(graph, name, blocks.packed)
         _replace_product(graph, node, packed, blocks, matrix.shape)
         if table is not None and matrix.shape[1] % blocks.size == 0:
             _replace_lookup(graph, table, packed, blocks, matrix.shape[1])
@@ -166,6 +167,9 @@ def _array(value: ir.Value) -> npt.NDArray[np.float32]:
 
 
 def _initializer(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
+    known = graph.initializers.get(name)
+    if known is not None:  # of another product over the same weight, or another look-up in it
+        return known
     value = ir.Value(
         name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape)
     )

@@ -17,7 +17,7 @@ from transformers.convert_slow_tokenizer import generate_merges
 from onnxtasks.errors import UnsupportedModelError
 from onnxtasks_export.checkpoint import load_tokenizer, write_tokenizer
 from onnxtasks_export.quiet import quiet
-from onnxtasks_export.specs.fill_mask import FORCED
+from onnxtasks_export.specs.text import cleans_up
 
 LOOKED_UP = ("M2M100Tokenizer", "MarianTokenizer")
 """Tokenizers that look SentencePiece's pieces up in a vocabulary of their own."""
@@ -142,19 +142,6 @@ def tokenizer_settings(tokenizer: Any) -> dict[str, Any]:
         "default_source": tokenizer.init_kwargs.get("src_lang"),
         "default_target": tokenizer.init_kwargs.get("tgt_lang"),
     }
-
-
-def cleans_up(tokenizer: Any) -> bool:
-    """Whether the original removes spaces before punctuation; of fast BPE tokenizers, it does not.
-
-    `TokenizersBackend._decode` of transformers 5.23.
-    """
-    if not tokenizer.clean_up_tokenization_spaces:
-        return False
-    if not getattr(tokenizer, "is_fast", False):
-        return True
-    pairs = type(tokenizer.backend_tokenizer.model).__name__ == "BPE"
-    return not pairs or bool(getattr(tokenizer, FORCED, False))
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:

@@ -107,6 +107,26 @@ def test_a_head_that_is_the_table_stays_one_matrix(head, precision, near, tmp_pa
     assert 0 < np.abs(got - expected).max() < near * np.abs(expected).max()
 
 
+def test_two_products_over_one_matrix_share_its_blocks(tmp_path):
+    model = tied("MatMul")
+    turned, scores = model.graph[1].outputs[0], model.graph[2].outputs[0]
+    again = ir.node("MatMul", [model.graph[0].outputs[0], turned])
+    both = ir.node("Add", [scores, again.outputs[0]])
+    both.outputs[0].name, scores.name = "logits", "first"
+    both.outputs[0].type = scores.type
+    model.graph.extend([again, both])
+    model.graph.outputs[0] = both.outputs[0]
+    save(model, tmp_path / "fp32.onnx")
+    assert use_block_weights(model, 8) == 2
+    save(model, tmp_path / "made.onnx")
+    assert count(model, "MatMulNBits") == 2
+    assert [name for name in model.graph.initializers if name.endswith("_blocks")] == [
+        "table_blocks"
+    ]
+    expected, got = outputs(tmp_path / "fp32.onnx"), outputs(tmp_path / "made.onnx")
+    assert 0 < np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def test_a_graph_without_weights_is_an_error(tmp_path):
     ids = ir.Value(name="ids", shape=ir.Shape(["batch"]), type=ir.TensorType(ir.DataType.INT64))
     same = ir.node("Identity", [ids])

@@ -6,6 +6,7 @@ Every text is also read by the original, alone and whole; its scores are what mu
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +215,8 @@ def read_beams_and_drafts(started: Texts) -> None:
 def test_every_family_reads_its_slots_as_the_original_reads_whole_texts(written, name):
     made = written(name)
     graphs = made.graphs
-    encode = None
-    if "encoder" in graphs:
-        encode = lambda feeds: module_outputs(graphs["encoder"], feeds)  # noqa: E731  # two lines
-    run = lambda feeds: module_outputs(graphs["decoder"], feeds)  # noqa: E731
-    read_beams_and_drafts(texts(made, run, encode))
+    encode = partial(module_outputs, graphs["encoder"]) if "encoder" in graphs else None
+    read_beams_and_drafts(texts(made, partial(module_outputs, graphs["decoder"]), encode))
 
 
 class SharedBuffers:
@@ -265,7 +263,10 @@ def test_captured_graphs_read_beams_and_drafts_in_place(written, name, tmp_path)
     if "encoder" in made.graphs:
         encoder = onnxruntime.InferenceSession(captured(made, "encoder", tmp_path))
         names = list(made.graphs["encoder"].outputs)
-        encode = lambda feeds: dict(zip(names, encoder.run(names, feeds), strict=True))  # noqa: E731
+
+        def encode(feeds):
+            return dict(zip(names, encoder.run(names, feeds), strict=True))
+
     path = captured(made, "decoder", tmp_path)
     read_beams_and_drafts(texts(made, SharedBuffers(path), encode))
     check_weights(made, path)

@@ -16,7 +16,7 @@ from onnxtasks_export.generation_tokenizers import (
     tokenizer_settings,
     write_source_tokenizer,
 )
-from onnxtasks_export.specs.fill_mask import FORCED
+from onnxtasks_export.specs.text import FORCED, cleans_up
 from tests.generation_tokenizers import (
     FAMILIES,
     ModelProto,
@@ -170,7 +170,7 @@ def test_spaces_are_cleaned_up_where_the_original_does(
     tokenizer = loaded(family)
     monkeypatch.setattr(tokenizer, "clean_up_tokenization_spaces", asked)
     monkeypatch.setattr(tokenizer, FORCED, forced, raising=False)
-    assert generation_tokenizers.cleans_up(tokenizer) is expected
+    assert cleans_up(tokenizer) is expected
 
 
 def test_a_prompt_keeps_the_special_tokens_that_the_original_adds(loaded, tmp_path):

@@ -16,7 +16,7 @@ from onnxtasks_export.specs import (
     text_ranking,
     zero_shot_classification,
 )
-from onnxtasks_export.specs.text import text_spec
+from onnxtasks_export.specs.text import FORCED, text_spec
 from tests.text_checkpoints import CONFIGS, text_checkpoint, tokenizer
 
 TOKENIZER = {"model_max_length": 64, "pad_token_id": 1, "truncation_side": "right"}
@@ -57,7 +57,7 @@ def test_a_mask_filler_knows_its_mask():
 def test_spaces_are_cleaned_up_where_the_original_does(family, asked, forced, clean_up):
     loaded = tokenizer(family)
     loaded.clean_up_tokenization_spaces = asked
-    setattr(loaded, fill_mask.FORCED, forced)
+    setattr(loaded, FORCED, forced)
     assert fill_mask.mask_settings(loaded)["clean_up"] == clean_up
     text = loaded.decode(loaded("a film .", add_special_tokens=False)["input_ids"])
     assert text.endswith(" .") != clean_up

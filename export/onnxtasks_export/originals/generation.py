@@ -15,7 +15,6 @@ from onnxtasks.ops.scores import Float, softmax
 from onnxtasks.tasks.base import Task
 from onnxtasks.tasks.sequence_writer import SequenceWriter
 from onnxtasks.tasks.text_generation import TextGenerator
-from onnxtasks.tasks.translation import Translator
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.generation_tokenizers import tokenizer_settings
 from onnxtasks_export.originals.base import Answer, Comparison
@@ -180,8 +179,7 @@ def _reader(
     """The model alone, for one batch."""
     if isinstance(task, TextGenerator):
         return task.reader(NEW_TOKENS)
-    languages = (options.get("source"), options.get("target"))
-    request = task.request(None, *(languages if isinstance(task, Translator) else ()))
+    request = task.request(None, options.get("source"), options.get("target"))
     return task.reader([task.encode(item, request) for item in items], NEW_TOKENS)
 
 

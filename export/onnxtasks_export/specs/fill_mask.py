@@ -5,7 +5,7 @@ from typing import Any
 
 from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.tasks.fill_mask import FillMaskSpec
-from onnxtasks_export.specs.text import text_spec
+from onnxtasks_export.specs.text import cleans_up, text_spec
 
 
 def spec(
@@ -40,15 +40,8 @@ def mask_settings(tokenizer: Any) -> dict[str, Any]:
     Args:
         tokenizer: A fast tokenizer of transformers.
     """
-    clean_up = bool(getattr(tokenizer, "clean_up_tokenization_spaces", False))
-    if clean_up and type(tokenizer.backend_tokenizer.model).__name__ == "BPE":
-        # transformers itself does not do it then, unless this flag says so.
-        clean_up = bool(getattr(tokenizer, FORCED, False))
     return {
         "mask_token": tokenizer.mask_token,
         "mask_token_id": tokenizer.mask_token_id,
-        "clean_up": clean_up,
+        "clean_up": cleans_up(tokenizer),
     }
-
-
-FORCED = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"

@@ -32,6 +32,23 @@ def text_spec(
     )
 
 
+def cleans_up(tokenizer: Any) -> bool:
+    """Whether the original removes spaces before punctuation; of fast BPE tokenizers, it does not.
+
+    Args:
+        tokenizer: A loaded tokenizer of transformers, whose `TokenizersBackend._decode` (5.23) this
+            follows.
+    """
+    if not getattr(tokenizer, "clean_up_tokenization_spaces", False):
+        return False
+    if not getattr(tokenizer, "is_fast", True):
+        return True
+    pairs = type(tokenizer.backend_tokenizer.model).__name__ == "BPE"
+    return not pairs or bool(getattr(tokenizer, FORCED, False))
+
+
+FORCED = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
+"""A tokenizer's flag: clean up although its model is BPE."""
 ORDER: tuple[Any, ...] = ("input_ids", "attention_mask", "token_type_ids")
 COUNTS_FROM_PADDING = (
     *("camembert", "data2vec-text", "mpnet", "roberta", "roberta-prelayernorm"),

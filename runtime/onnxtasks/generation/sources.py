@@ -21,8 +21,7 @@ from onnxtasks.generation.spec import (
     source_ids,
     surroundings,
 )
-from onnxtasks.generation.writer import without_limits
-from onnxtasks.ops.text import text_size
+from onnxtasks.ops.text import text_size, without_limits
 from onnxtasks.ops.text_windows import Window, text_windows
 
 LongSource: TypeAlias = Literal["truncate", "error", "windows"]

@@ -32,7 +32,14 @@ from onnxtasks.generation.stopping import (
 from onnxtasks.generation.streaming import TextStream, TokenTexts
 from onnxtasks.generation.warpers import warper_for
 from onnxtasks.ops.clean_up import clean_up
+from onnxtasks.ops.text import without_limits
 
+BUDGET = 4096
+"""Tokens of one run, what is read and what is written, padded."""
+RUN_COST = 256
+"""What a run costs besides its tokens, in tokens: every step reads all weights once."""
+SHORT: GenerationOptions = {"max_new_tokens": 2, "min_new_tokens": 0}
+"""What warms up: a prompt and a step."""
 VOCABULARIES = 4
 """Sets of end tokens whose vocabularies are kept; one takes some 10 MB with 50 000 words."""
 
@@ -222,12 +229,6 @@ class Writer:
                     yield piece
         finally:
             events.close()
-
-
-def without_limits(tokenizer: Tokenizer) -> None:
-    """Forget what a tokenizer's file says of padding and truncation: what its last user left."""
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
 
 
 def _of_item(

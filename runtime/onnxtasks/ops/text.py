@@ -49,9 +49,7 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer, spec: TextSpec) -> None:
         self.tokenizer = tokenizer
         self.spec = spec
-        # What the file says of padding and truncation is whatever its last user left.
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+        without_limits(tokenizer)
         # How it cuts is the tokenizer's own state. Tokens that are cut and put together outside of
         # it lose their type ids and their places in the text.
         self._lock = threading.Lock()
@@ -194,6 +192,12 @@ def load_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
         raise BundleError(f"{path}: tokenizers cannot read it: {error}") from error
+
+
+def without_limits(tokenizer: Tokenizer) -> None:
+    """Forget what a tokenizer's file says of padding and truncation: what its last user left."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
 
 
 def text_size(text: TextLike) -> float:

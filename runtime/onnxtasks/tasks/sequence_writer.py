@@ -13,7 +13,7 @@ from onnxtasks.generation.reader import Int
 from onnxtasks.generation.result import Event, Generation, endings, in_one
 from onnxtasks.generation.sources import LongSource, Part, Request, Sources, check_long_source
 from onnxtasks.generation.spec import SequenceToSequenceSpec
-from onnxtasks.generation.writer import Call, Writer, check_stream
+from onnxtasks.generation.writer import BUDGET, RUN_COST, SHORT, Call, Writer, check_stream
 from onnxtasks.ops.text import load_tokenizer, text_size
 from onnxtasks.ops.text_windows import joined
 from onnxtasks.session import Session, StepSession
@@ -21,15 +21,9 @@ from onnxtasks.tasks.base import Task, batches, check_items
 from onnxtasks.tasks.text_runs import check_budget
 from onnxtasks.timing import count_padding, stage
 
-BUDGET = 4096
-"""Tokens of one run, sources and new ones, padded."""
-RUN_COST = 256
-"""What a run costs besides its tokens, in tokens: every step reads all weights once."""
 LOOKUP_TOKENS = 0
 """Tokens of the source proposed at once, for one text and greedy search, where neither the call nor
 the checkpoint says how many."""
-SHORT: GenerationOptions = {"max_new_tokens": 2, "min_new_tokens": 0}
-"""What warms up: a source and a step."""
 
 
 class SequenceWriter(Task[str, list[Generation]]):

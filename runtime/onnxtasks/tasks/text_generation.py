@@ -15,7 +15,7 @@ from onnxtasks.generation.prefix import Prefixes
 from onnxtasks.generation.reader import Int
 from onnxtasks.generation.result import Event, Generation, Prompt, begun, endings
 from onnxtasks.generation.spec import TextGenerationSpec
-from onnxtasks.generation.writer import Call, Writer, check_stream
+from onnxtasks.generation.writer import BUDGET, RUN_COST, SHORT, Call, Writer, check_stream
 from onnxtasks.ops.chat import ChatTemplate, checked_messages
 from onnxtasks.ops.text import load_tokenizer
 from onnxtasks.session import Session, StepSession
@@ -23,17 +23,11 @@ from onnxtasks.tasks.base import Task, batches, check_items
 from onnxtasks.tasks.text_runs import check_budget
 from onnxtasks.timing import count_padding, stage
 
-BUDGET = 4096
-"""Tokens of one run, prompts and new ones, padded."""
-RUN_COST = 256
-"""What a run costs besides its tokens, in tokens: every step reads all weights once."""
 KEPT_BYTES = 128 * 2**20
 """Memory for the beginnings of prompts that may come again."""
 LOOKUP_TOKENS = 0
 """Tokens of the prompt proposed at once, for one prompt and greedy search, where neither the call
 nor the checkpoint says how many."""
-SHORT: GenerationOptions = {"max_new_tokens": 2, "min_new_tokens": 0}
-"""What warms up: a prompt and a step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import Unpack
 from onnxtasks.generation.options import GenerationOptions
 from onnxtasks.generation.result import Generation
 from onnxtasks.generation.sources import LongSource
-from onnxtasks.tasks.sequence_writer import BUDGET, SequenceWriter
+from onnxtasks.generation.writer import BUDGET
+from onnxtasks.tasks.sequence_writer import SequenceWriter
 
 
 class Translator(SequenceWriter):
