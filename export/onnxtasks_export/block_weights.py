@@ -91,7 +91,7 @@ def use_block_weights(model: ir.Model, bits: int, *, only_tables: bool = False) 
         name = f"{weight.name}_blocks" if transposed else f"{weight.name}_column_blocks"
         packed = _initializer(graph, name, blocks.packed)
         _replace_product(graph, node, packed, blocks, matrix.shape)
-        if table is not None and matrix.shape[1] % blocks.size == 0:
+        if table is not None and table.graph is not None and matrix.shape[1] % blocks.size == 0:
             _replace_lookup(graph, table, packed, blocks, matrix.shape[1])
         count += 1
     _drop_unused(graph)
