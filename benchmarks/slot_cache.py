@@ -2,9 +2,8 @@
 
 `python -m benchmarks.slot_cache`; captures a graph with GPT-2's attention (12 layers of 12 heads
 of 64) and little else, of random weights, first. The forms take turns in one thread, and times are
-processor time. Prints three Markdown tables: the time of a reader in Python; how long beam searches
-take when slots that no row sees stay or are dropped; and what it costs to leave out of a run what
-is not asked for.
+processor time. Prints two Markdown tables: the time of a reader in Python, and how long beam
+searches take when slots that no row sees stay or are dropped.
 """
 
 import tempfile
@@ -55,7 +54,7 @@ def opened(session: StepSession, batch: int, prompt: int, expected: int) -> Grap
 class IdleBinding(OrtBinding):
     """Binds, but runs nothing."""
 
-    def run(self, outputs: Sequence[str], *, skip_rest: bool = False) -> None:
+    def run(self, outputs: Sequence[str]) -> None:
         """Do nothing."""
 
 
@@ -67,8 +66,8 @@ class IdleSession:
         self._session = session
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
-        """Never needed."""
-        raise NotImplementedError
+        """Run nothing: a decoder's reader only binds."""
+        return {}
 
     def bind(self) -> IdleBinding:
         """Give a binding that runs nothing."""
@@ -115,24 +114,6 @@ def searches(session: OrtSession) -> None:
         print(f"| {batch} | {prompt} | {steps} | {kept:.1f} | {dropped:.1f} | {ratio} |")
 
 
-def skipping(session: OrtSession) -> None:
-    """Compare runs that compute every output with others that compute what is asked for."""
-    reader = opened(session, 1, 8, 0)
-    binding = reader._binding
-    if binding is None:
-        raise TypeError("the reader has read nothing")
-    found: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(200):
-        for skip, seconds in found.items():
-            start = time.process_time()
-            binding.run(("logits",), skip_rest=skip)
-            seconds.append(time.process_time() - start)
-    print("\n| a step's run | ms |\n|---|---|")
-    for skip, seconds in found.items():
-        what = "only what the logits need" if skip else "every output"
-        print(f"| {what} | {1e3 * median(seconds):.2f} |")
-
-
 def main() -> None:
     """Measure, and print the tables."""
     with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +125,6 @@ def main() -> None:
             seconds = median(reader_seconds(session, *sizes) for _ in range(ROUNDS))
             print(f"| {' | '.join(map(str, sizes))} | {1e3 * seconds:.3f} |")
         searches(session)
-        skipping(session)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ Feeds: TypeAlias = Mapping[str, Array]
 Outputs: TypeAlias = dict[str, Array]
 
 
+SLEEP_AFTER_RUN = "session.force_spinning_stop"
+"""ONNX Runtime's setting: spin inside a run, sleep behind the last one."""
+
+
 class Session(Protocol):
     """A loaded graph."""
 
@@ -47,13 +51,11 @@ class Binding(Protocol):
         """Bind an input and an output to the same memory; every run writes this output."""
         ...
 
-    def run(self, outputs: Sequence[str], *, skip_rest: bool = False) -> None:
+    def run(self, outputs: Sequence[str]) -> None:
         """Run the graph once; the named outputs and the shared ones are written.
 
         Args:
             outputs: Outputs for which an array was bound.
-            skip_rest: Leave out what these outputs do not need, instead of computing the whole
-                graph. Worth it only where much is left out: see `OrtBinding`.
         """
         ...
 
@@ -88,13 +90,18 @@ def engine() -> ModuleType:
 class OrtSession:
     """A `Session` on ONNX Runtime; safe to run from several threads at once."""
 
-    def __init__(self, path: Path, device: Device, threads: int) -> None:
+    def __init__(
+        self, path: Path, device: Device, threads: int, *, takes_turns: bool = False
+    ) -> None:
         """Load a graph.
 
         Args:
             path: The ONNX file.
             device: Where it runs.
             threads: Threads of one run.
+            takes_turns: Whether other graphs run between its runs. Then its threads sleep as soon
+                as a run ends, instead of spinning for some milliseconds on the processors that the
+                next graph wants.
 
         Raises:
             DeviceError: A required provider is not active after loading.
@@ -109,6 +116,8 @@ class OrtSession:
         options.log_severity_level = 3  # errors; its warnings speak of its own optimiser
         # Spinning stays on: a run of a 12-layer encoder is hundreds of short parallel loops, and
         # waking a sleeping thread for each costs more than they do (docs/design.md has the table).
+        if takes_turns:
+            options.add_session_config_entry(SLEEP_AFTER_RUN, "1")
         providers = [(name, dict(values)) for name, values in device.providers]
         try:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
@@ -186,17 +195,15 @@ class OrtSession:
 class OrtBinding:
     """A `Binding` on ONNX Runtime.
 
-    Binding an array costs a microsecond, copies nothing on a CPU, and lasts. `skip_rest` makes
-    ONNX Runtime find out in every run which nodes are needed, which costs a 12-layer decoder about
-    a tenth of a millisecond (`benchmarks/slot_cache.py`).
+    Binding an array costs a few microseconds, copies nothing on a CPU, and lasts. A run computes
+    the whole graph, whatever outputs it is asked for: `only_execute_path_to_fetches` leaves nothing
+    out (ONNX Runtime 1.31).
     """
 
     def __init__(self, session: OrtSession) -> None:
         """Bind nothing yet; `OrtSession.bind` makes it."""
         self._owner = session
         self._value = engine().OrtValue.ortvalue_from_numpy
-        self._skip = engine().RunOptions()
-        self._skip.only_execute_path_to_fetches = True
         self._io: Any = session._ready().io_binding()
         self._inputs: dict[str, Array] = {}
         self._arrays: dict[str, Array] = {}  # what an output's value is made of
@@ -247,7 +254,7 @@ class OrtBinding:
         self._shared[output] = value
         self._bound = None
 
-    def run(self, outputs: Sequence[str], *, skip_rest: bool = False) -> None:
+    def run(self, outputs: Sequence[str]) -> None:
         """Run the graph once; see `Binding`.
 
         Raises:
@@ -259,7 +266,7 @@ class OrtBinding:
         if names != self._bound:
             self._bind_outputs(names)
         try:
-            session.run_with_iobinding(self._io, self._skip if skip_rest else None)
+            session.run_with_iobinding(self._io)
         except Exception as error:  # onnxruntime's exceptions share no base but this
             raise GraphError(self._owner._mismatch(self._inputs, error)) from error
 
@@ -347,5 +354,8 @@ def open_sessions(
         raise DeviceError(f"variant {variant!r} is for {made_for}, not for device {where.name!r}")
     count = threads or available_threads()
     roles = manifest.variants[variant].graphs
-    loaded = {role: OrtSession(bundle.graph(variant, role), where, count) for role in roles}
+    loaded = {
+        role: OrtSession(bundle.graph(variant, role), where, count, takes_turns=len(roles) > 1)
+        for role in roles
+    }
     return Sessions(variant, where, count, loaded)

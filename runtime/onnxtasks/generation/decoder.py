@@ -12,8 +12,6 @@ from onnxtasks.generation.reader import Float, Int, Scores
 from onnxtasks.generation.spec import DecoderSpec
 from onnxtasks.session import Array, Binding, StepSession
 
-FEW = 100_000
-"""Scores up to which picking the best of them costs less than having it left out of a run."""
 AHEAD = 1024
 """Slots at most that a cache has more than its prompt needs; what is longer lets it grow."""
 CLOSED = "the reader has no prompt, or was closed"
@@ -193,7 +191,7 @@ class GraphReader:
         else:
             name = "log_probs" if normalized else "logits"
             scores = self._output(binding, name, (*read.shape, self.words), np.float32)
-            binding.run((name,), skip_rest=scores.size > FEW)
+            binding.run((name,))
             found = Scores(logits=self._ordered(scores))
         if self._one_text:
             if self._one_row:  # several rows mix their slots; those before stay one text's
@@ -211,7 +209,7 @@ class GraphReader:
             "attention_bias": sight.attention_bias,
             "filled": np.array([sight.filled], np.int32),
             "read": read,
-            "top": np.array([max(top, 1)]),
+            "top": np.array([top]),  # of none of the words, the graph sorts nothing
         }
         if spec.window is not None:
             inputs["window_bias"] = slots.window_bias(sight, spec.window)

@@ -153,7 +153,7 @@ class FakeBinding:
         assert array.flags.c_contiguous
         self.shared[output] = array
 
-    def run(self, outputs: Sequence[str], *, skip_rest=False):
+    def run(self, outputs: Sequence[str]):
         found: dict[str, np.ndarray] = {}
         self.compute(self.given, self.shared, found)
         for name in outputs:
