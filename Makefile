@@ -17,9 +17,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
-## test: the whole test suite
+## test: the whole test suite, in two processes
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 ## check: what CI runs
 check: lint types wheel test

@@ -1,6 +1,15 @@
-"""Options, and bundles that are exported once a run and shared."""
+"""Options, and bundles that are exported once a run and shared by its processes."""
+
+import os
 
 import pytest
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+"""Name of this process ("gw0", ...) where several share the tests; else None."""
+if WORKER is not None and hasattr(os, "sched_setaffinity"):
+    # Each has a processor of its own: threads of two that wait for each other would spin on both.
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[int(WORKER.removeprefix("gw")) % len(processors)]})
 
 
 def pytest_addoption(parser):
@@ -23,17 +32,13 @@ def checkpoint_folder(tmp_path_factory):
     return folder
 
 
-MANY = 50
-"""So many tests that ask for bundles are worth a second process that exports some of them."""
-
-
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, checkpoint_folder, request):
+def exported(tmp_path_factory, checkpoint_folder):
     """Name -> (bundle folder, export report) of a small random checkpoint, exported once."""
     from tests.exports import Exports
 
-    exports = Exports(tmp_path_factory.mktemp("exports"))
-    if sum("exported" in item.fixturenames for item in request.session.items) >= MANY:
-        exports.start_ahead()
-    yield lambda name: exports.get(name, checkpoint_folder)
-    exports.stop_ahead()
+    folder = tmp_path_factory.getbasetemp()
+    if WORKER is not None:  # each worker's folder lies in the run's
+        folder = folder.parent
+    exports = Exports(folder / "exports")
+    return lambda name: exports.get(name, checkpoint_folder)

@@ -1,8 +1,9 @@
-"""Collects what the parity tests ran; the support table is made of it."""
+"""Collects what the parity tests ran, and compares it with the support table."""
 
 import pytest
 
 from onnxtasks_export import verify
+from tests.parity import support
 
 
 @pytest.fixture(scope="session")
@@ -12,8 +13,9 @@ def rows():
 
 
 @pytest.fixture(scope="session")
-def ran(rows):
-    """Notes that a checkpoint's parity test has passed."""
+def ran(rows, request):
+    """Notes that a checkpoint's parity test has passed; its row has to be in docs/support.md."""
+    written = request.config.getoption("--write-support") or support.PAGE.read_text().splitlines()
 
     def note(name, report, graph):
         sizes = dict.fromkeys(axis for sizes in graph.sizes for axis in sizes if axis != "batch")
@@ -21,13 +23,16 @@ def ran(rows):
             f"{axis} {', '.join(str(n) for n in sorted({s[axis] for s in graph.sizes}))}"
             for axis in sizes
         ]
-        rows[name] = [
+        rows[name] = support.line(
             report.task,
             report.architecture,
             name,
             ", ".join(report.variants),
             ", ".join(map(str, verify.BATCH_SIZES)),
             "; ".join(tried) or "one, fixed by the image processor",
-        ]
+        )
+        assert written is True or rows[name] in written, (
+            f"docs/support.md is old (`make support`): it has no line {rows[name]}"
+        )
 
     return note
