@@ -1,0 +1,1 @@
+"""Long recordings: windows, Whisper, beam search over CTC scores, times, transcript files."""
