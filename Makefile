@@ -61,5 +61,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip  # older ones know no --group
 	$(PIP) $(TORCH_ARGS) torch
-	$(PIP) --editable '.[cpu,cli,chat,constrain,export]' --group dev
+	$(PIP) --editable '.[cpu,cli,chat,constrain,media,export]' --group dev
 	touch $@

@@ -28,7 +28,7 @@ cp -r examples/inputs examples/check_bundles.py examples/check_pictures.py "$wor
 cd "$work"
 "$clean" check_bundles.py bundles inputs
 cd "$OLDPWD"
-"$clean" -m pip install $pip "$wheel[cpu,cli,chat,constrain]" pytest hypothesis
+"$clean" -m pip install $pip "$wheel[cpu,cli,chat,constrain,media]" pytest hypothesis
 cd "$work"
 for name in torch transformers onnx optimum; do
     if "$clean" -c "import $name" 2>/dev/null; then echo "$name is installed"; exit 1; fi

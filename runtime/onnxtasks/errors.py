@@ -9,7 +9,7 @@
     + ParityError: the bundle answers differently from the original.
     + UnsupportedModelError: no export for this architecture or task.
 
-`TruncationWarning` is a warning: only a part of an input was used.
+`TruncationWarning` and `DamagedRecordingWarning` are warnings: only a part of an input was used.
 """
 
 
@@ -50,4 +50,11 @@ class TruncationWarning(UserWarning):
 
     A text was longer than the model takes and was cut, or a picture's file has several frames or
     pages, of which the first was taken.
+    """
+
+
+class DamagedRecordingWarning(UserWarning):
+    """A recording could be read in part only; the answer is about that part.
+
+    The message names the file and the second up to which it was read.
     """

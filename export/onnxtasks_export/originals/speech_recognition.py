@@ -2,32 +2,49 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from transformers.pipelines import AutomaticSpeechRecognitionPipeline
 
 from onnxtasks.ops.audio import AudioLike, read_audio
 from onnxtasks.ops.scores import Float, softmax
+from onnxtasks.speech.ctc_beams import symbols_for_beams
 from onnxtasks.tasks.base import Task
 from onnxtasks.tasks.speech_recognition import CtcSpeechSpec, SpeechRecognizer, Transcript
 from onnxtasks_export.checkpoint import Checkpoint
 from onnxtasks_export.originals.base import Answer, Comparison
+from onnxtasks_export.specs.language_model import language_model_spec, write_language_model
 from onnxtasks_export.specs.speech_recognition import spec, tokenizer_settings
 
 SECONDS = (0.31, 0.5, 0.77, 1.0, 1.43, 2.02, 2.71, 4.0)
 
 
 def spec_of(checkpoint: Checkpoint) -> CtcSpeechSpec:
-    """Read the checkpoint's settings.
+    """Read the checkpoint's settings, and those of the decoder that lies beside it.
 
     Raises:
+        ExportError: A file of the decoder is missing or damaged.
         UnsupportedModelError: A setting that the runtime does not reproduce.
     """
     settings = tokenizer_settings(checkpoint.processors["tokenizer"], checkpoint.config.vocab_size)
     extractor = checkpoint.processors["feature_extractor"].to_dict()
-    return spec(extractor, settings, checkpoint.config.to_dict())
+    made = spec(extractor, settings, checkpoint.config.to_dict())
+    folder = checkpoint.processors.get("decoder")
+    if folder is None:
+        return made
+    part = language_model_spec(folder, symbols_for_beams(made.ctc))
+    return replace(made, language_model=part)
+
+
+def write_decoder(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy the language model of a Wav2Vec2ProcessorWithLM into the bundle, where it has one."""
+    source = checkpoint.processors.get("decoder")
+    if source is not None:
+        write_language_model(source, spec_of(checkpoint).language_model, folder)
 
 
 def comparison(checkpoint: Checkpoint) -> Comparison:
@@ -91,9 +108,11 @@ def _ask_bundle(task: Task[Any, Any], items: Sequence[AudioLike]) -> list[Answer
     if not isinstance(task, SpeechRecognizer):
         raise TypeError(f"not a SpeechRecognizer: {type(task).__name__}")
     scores = task.logits(task.preprocess(items))
+    # The pipeline has no language model: what that does is compared by itself.
+    heard = task.predict(items, decoder="greedy")
     return [
         _from_transcript(transcript, logits)
-        for transcript, logits in zip(task.predict(items), scores, strict=True)
+        for transcript, logits in zip(heard, scores, strict=True)
     ]
 
 

@@ -1,34 +1,41 @@
 """Sound in, samples out: reading, mixing, resampling, normalising and padding recordings."""
 
-import io
-import math
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 
 from onnxtasks.errors import InputError
+from onnxtasks.ops.audio_files import (
+    ESTIMATES,
+    AudioLike,
+    SoundSource,
+    check_finite,
+    check_samples,
+    is_cut_wav,
+    known_frames,
+    opened,
+    recording_name,
+)
 from onnxtasks.ops.scores import Float
 
+__all__ = [
+    "AudioLike",
+    "AudioSpec",
+    "audio_seconds",
+    "check_enough",
+    "normalise",
+    "pad",
+    "read_audio",
+    "to_mono",
+]
+
 Int: TypeAlias = npt.NDArray[np.int64]
-AudioLike: TypeAlias = str | Path | bytes | tuple[npt.NDArray[Any], float]
-"""A file's path, a file's bytes, or (samples `[time]` or `[time, channel]`, samples per second).
-
-Samples are floats, as a rule in [-1, 1], or int16, which are divided by 32768.
-"""
-
-MAX_CHANNELS = 32  # of an array; more is taken for [channel, time]
 BLOCK_VALUES = 2**20  # decoded at a time, so that only the mono samples are held whole
-UNKNOWN_FRAMES = 2**62  # libsndfile counts 2**63 - 1 frames where a header does not say
-UNKNOWN_BYTES = 0x7FFFF000  # what a program that writes WAV into a pipe claims, or more
-CUT_WAV = re.compile(r"data : (\d+) \(should be \d+\)")  # from libsndfile's log
 
 
 class AudioSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,7 +71,8 @@ def read_audio(item: AudioLike, spec: AudioSpec) -> Float:
     answers are claimed at the model's own rate only.
 
     Args:
-        item: See `AudioLike`; files as soundfile reads them (WAV, FLAC, OGG, MP3 and more).
+        item: See `AudioLike`; files as soundfile reads them (WAV, FLAC, OGG, MP3 and more), others
+            through PyAV where it is installed (`onnxtasks[media]`).
         spec: Rate, shortest and longest recording.
 
     Returns:
@@ -73,23 +81,22 @@ def read_audio(item: AudioLike, spec: AudioSpec) -> Float:
     Raises:
         InputError: Not a recording, damaged, empty, with NaN or infinite samples, too short or
             too long. The length is taken from the header before anything is decoded, except for
-            MP3, whose headers only estimate it: there decoding stops at the limit.
+            MP3 and what PyAV reads, whose headers estimate it: there decoding stops at the limit.
     """
-    name = _name(item)
+    name = recording_name(item)
     if isinstance(item, tuple):
-        samples, rate = _check_samples(item)
+        samples, rate = check_samples(item)
         _check_length(name, len(samples) / rate, spec.max_seconds)
         mono = to_mono(samples)
     else:
         mono, rate = _decode(item, spec.max_seconds)
     if not len(mono):
         raise InputError(f"{name} holds no samples")
-    if not np.isfinite(mono).all():
-        raise InputError(f"{name} holds samples that are NaN or infinite; repair the recording")
-    _check_enough(name, round(len(mono) * spec.sampling_rate / rate), spec)
+    check_finite(name, mono)
+    check_enough(name, round(len(mono) * spec.sampling_rate / rate), spec)
     if rate != spec.sampling_rate:
         mono = soxr.resample(mono, rate, spec.sampling_rate, quality="HQ")
-        _check_enough(name, len(mono), spec)
+        check_enough(name, len(mono), spec)
     return mono
 
 
@@ -100,10 +107,10 @@ def audio_seconds(item: AudioLike) -> float:
         InputError: Not a recording, or a header that does not say.
     """
     if isinstance(item, tuple):
-        samples, rate = _check_samples(item)
+        samples, rate = check_samples(item)
         return len(samples) / rate
-    with _opened(item) as sound:
-        return float(_frames(_name(item), sound) / sound.samplerate)
+    with opened(item) as sound:
+        return float(known_frames(recording_name(item), sound) / sound.samplerate)
 
 
 def to_mono(samples: npt.NDArray[Any]) -> Float:
@@ -153,77 +160,12 @@ def pad(waves: Sequence[Float], padding_value: float) -> tuple[Float, Int]:
     return values, mask
 
 
-def _name(item: AudioLike) -> str:
-    if isinstance(item, tuple):
-        return "the recording (samples, rate)"
-    return "the recording (bytes)" if isinstance(item, bytes) else f"{str(item)!r}"
-
-
-def _check_samples(item: tuple[Any, ...]) -> tuple[npt.NDArray[Any], float]:
-    if len(item) != 2:
-        raise InputError(f"a recording is (samples, rate), got a tuple of {len(item)}")
-    samples, rate = item
-    is_number = isinstance(rate, int | float | np.integer | np.floating)
-    if not is_number or isinstance(rate, bool) or not 0 < rate < math.inf:
-        raise InputError(f"rate is {rate!r}; it is a number of samples per second above 0")
-    if not isinstance(samples, np.ndarray):
-        raise InputError(f"samples are a {type(samples).__name__}; they are a numpy array")
-    if samples.dtype != np.int16 and not np.issubdtype(samples.dtype, np.floating):
-        raise InputError(
-            f"samples are {samples.dtype}; they are float32 in [-1, 1], or int16: scale them first"
-        )
-    if samples.ndim not in (1, 2):
-        raise InputError(f"samples have shape {samples.shape}; they are [time] or [time, channel]")
-    if samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS:
-        raise InputError(
-            f"samples have shape {samples.shape}, which is [time, channel] with "
-            f"{samples.shape[1]} channels (1 to {MAX_CHANNELS} are taken); if the channels come "
-            "first, pass samples.T"
-        )
-    return samples, float(rate)
-
-
-@contextmanager
-def _opened(item: str | Path | bytes) -> Iterator[Any]:
-    name = _name(item)
-    try:
-        with soundfile.SoundFile(_source(item, name)) as sound:
-            yield sound
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(" .")
-        raise InputError(
-            f"{name} cannot be read as sound ({reason}): it is damaged, or not one of WAV, FLAC, "
-            "OGG, MP3"
-        ) from None
-
-
-def _source(item: str | Path | bytes, name: str) -> str | io.BytesIO:
-    if isinstance(item, bytes):
-        return io.BytesIO(item)
-    if not isinstance(item, str | Path):
-        raise InputError(
-            f"a recording is a path, bytes or (samples, rate), got {type(item).__name__}"
-        )
-    path = Path(item)
-    try:
-        is_file, is_folder = path.is_file(), path.is_dir()
-    except OSError as error:  # such as a name longer than the system takes
-        raise InputError(f"the file {name} cannot be opened: {error.strerror}") from None
-    if is_folder:
-        raise InputError(f"{name} is a folder; give the path of a sound file")
-    if not is_file:
-        raise InputError(f"there is no file {name}")
-    if path.suffix.lower() == ".raw":
-        raise InputError(f"{name} has no header that says its rate; pass (samples, rate)")
-    return str(path)
-
-
 def _decode(item: str | Path | bytes, max_seconds: float) -> tuple[Float, int]:
-    name = _name(item)
-    with _opened(item) as sound:
+    name = recording_name(item)
+    with opened(item) as sound:
         rate: int = sound.samplerate
-        frames = _frames(name, sound)
-        exact = sound.format != "MP3"
+        exact = sound.format not in ESTIMATES
+        frames = known_frames(name, sound) if exact else 0
         if exact:
             _check_length(name, frames / rate, max_seconds)
             _check_whole_wav(name, sound.extra_info)
@@ -240,22 +182,14 @@ def _decode(item: str | Path | bytes, max_seconds: float) -> tuple[Float, int]:
     return np.concatenate(parts), rate
 
 
-def _block(sound: Any) -> Float:
+def _block(sound: SoundSource) -> Float:
     count = max(1, BLOCK_VALUES // sound.channels)
     block: Float = sound.read(count, dtype="float32", always_2d=True)
     return block
 
 
-def _frames(name: str, sound: Any) -> int:
-    frames: int = sound.frames
-    if frames >= UNKNOWN_FRAMES:
-        raise InputError(f"{name} does not say in its header how long it is; write it again")
-    return frames
-
-
 def _check_whole_wav(name: str, log: str) -> None:
-    found = CUT_WAV.search(log)
-    if found and int(found[1]) < UNKNOWN_BYTES:
+    if is_cut_wav(log):
         raise InputError(f"{name} is damaged: its end is missing; get the whole file")
 
 
@@ -267,7 +201,17 @@ def _check_length(name: str, seconds: float, max_seconds: float) -> None:
         )
 
 
-def _check_enough(name: str, count: int, spec: AudioSpec) -> None:
+def check_enough(name: str, count: int, spec: AudioSpec) -> None:
+    """Refuse a recording of fewer samples than the model makes an answer of.
+
+    Args:
+        name: What messages call the recording.
+        count: Its samples at the model's rate.
+        spec: The model's rate and its shortest recording.
+
+    Raises:
+        InputError: It is too short.
+    """
     if count < spec.min_samples:
         raise InputError(
             f"{name} is too short: {count} samples at {spec.sampling_rate} Hz, the model needs at "

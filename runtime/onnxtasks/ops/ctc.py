@@ -7,10 +7,12 @@ from typing import TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from onnxtasks.ops.clean_up import clean_up
 from onnxtasks.ops.scores import Float
 
+Ids: TypeAlias = npt.NDArray[np.int64]
 Pieces: TypeAlias = tuple["Piece", ...]
 
 
@@ -70,10 +72,27 @@ def greedy(logits: Float, spec: CtcSpec) -> Hypothesis:
         logits: [frame, symbol], logits or log-probabilities; the first of equal symbols wins.
         spec: The symbols.
     """
-    best = logits.argmax(-1)  # [frame]
+    return spell(*best_symbols(logits), spec)
+
+
+def best_symbols(logits: Float) -> tuple[Ids, Float]:
+    """The best symbol of each frame, and how probable it is.
+
+    Args:
+        logits: [frame, symbol], logits or log-probabilities; the first of equal symbols wins.
+
+    Returns:
+        Ids [frame] and posteriors [frame]: all that greedy decoding needs of the logits.
+    """
+    best: Ids = logits.argmax(-1)
     # The best symbol's softmax; its own exponential is 1.
-    posteriors = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)  # [frame]
-    heard = [spec.symbols[index] for index in best]
+    posteriors: Float = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
+    return best, posteriors
+
+
+def spell(best: Ids, posteriors: Float, spec: CtcSpec) -> Hypothesis:
+    """The text of the symbols that `best_symbols` gives; arguments and answer as for `greedy`."""
+    heard = [spec.symbols[index] for index in best.tolist()]
     characters = collapse(heard, posteriors, spec)
     return Hypothesis(
         join(characters, spec), characters, split_words(characters, spec.delimiter_text)

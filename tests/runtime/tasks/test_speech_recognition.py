@@ -111,7 +111,7 @@ def test_with_a_mask_all_lengths_share_a_run_and_padding_is_not_heard():
     values, mask = session.feeds[0]["input_values"], session.feeds[0]["attention_mask"]
     assert values.dtype == np.float32
     assert mask.dtype == np.int64
-    assert mask.sum(-1).tolist() == [2, 10, 7]
+    assert mask.sum(-1).tolist() == [10, 7, 2]  # the longest first
     assert (values[mask == 0] == -1.0).all()
 
 
@@ -122,7 +122,7 @@ def test_without_a_mask_only_equal_lengths_share_a_run():
     heard = SpeechRecognizer(session, spec_of(attention_mask=False)).predict(items)
 
     assert [transcript.text for transcript in heard] == ["A", "BA", "B", "A"]
-    assert [feeds["input_values"].shape for feeds in session.feeds] == [(2, 2), (1, 4), (1, 3)]
+    assert [feeds["input_values"].shape for feeds in session.feeds] == [(1, 4), (1, 3), (2, 2)]
     assert all(list(feeds) == ["input_values"] for feeds in session.feeds)
 
 
@@ -163,12 +163,9 @@ def test_map_keeps_the_order_and_returns_errors_in_their_place():
     assert "there is no file 'none.wav'" in str(heard[1])
 
 
-@pytest.mark.parametrize(
-    ("samples", "message"), [(1, "is too short: 1 samples"), (101, "longer than the 1 s")]
-)
-def test_recordings_of_a_wrong_length_are_refused(samples, message):
-    with pytest.raises(InputError, match=message):
-        SpeechRecognizer(FakeSession(), spec_of())((np.zeros(samples, np.float32), 100))
+def test_recordings_that_are_too_short_are_refused():
+    with pytest.raises(InputError, match="is too short: 1 samples"):
+        SpeechRecognizer(FakeSession(), spec_of())((np.zeros(1, np.float32), 100))
 
 
 def test_the_example_is_answered_and_the_stages_are_timed():
