@@ -61,11 +61,7 @@ def write_source_tokenizer(tokenizer: Any, folder: Path) -> tuple[str, ...]:
         The names of the files.
     """
     if type(tokenizer).__name__ not in LOOKED_UP:
-        write_tokenizer(tokenizer, folder / SOURCE)
-        state = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
-        state["post_processor"] = None  # it holds one language of several
-        text = json.dumps(state, ensure_ascii=False)
-        (folder / SOURCE).write_text(text, encoding="utf-8")
+        write_bare_tokenizer(tokenizer, folder / SOURCE)
         return (SOURCE,)
     model = tokenizer.spm_source if hasattr(tokenizer, "spm_source") else tokenizer.sp_model
     special = _special_tokens(tokenizer)
@@ -73,6 +69,25 @@ def write_source_tokenizer(tokenizer: Any, folder: Path) -> tuple[str, ...]:
     vocabulary = {**tokenizer.encoder, **special}
     vocabulary_tokenizer(vocabulary, list(special), model).save(str(folder / TARGET))
     return (SOURCE, TARGET)
+
+
+def write_bare_tokenizer(
+    tokenizer: Any, path: Path, *, hidden: re.Pattern[str] | None = None
+) -> None:
+    """Write a tokenizer that adds no special tokens: those it has are for one language of several.
+
+    Args:
+        tokenizer: A loaded one, with a fast form.
+        path: Of the file.
+        hidden: Added tokens that match it are no text; the original may take them out of a decoded
+            text itself.
+    """
+    write_tokenizer(tokenizer, path)
+    state = json.loads(path.read_text(encoding="utf-8"))
+    state["post_processor"] = None
+    for token in state["added_tokens"]:
+        token["special"] |= hidden is not None and hidden.fullmatch(token["content"]) is not None
+    path.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
 
 
 def pieces_tokenizer(model: bytes, special: Sequence[str]) -> Tokenizer:

@@ -48,6 +48,8 @@ class Reading:
     """int64 [batch, total]: of the token in each slot; for relative positions."""
     new_keys: dict[int, torch.Tensor] = field(default_factory=dict)
     new_values: dict[int, torch.Tensor] = field(default_factory=dict)
+    source_weights: list[torch.Tensor] = field(default_factory=list)
+    """A layer: [batch, head, row, source]: how much each new token looks at the source."""
     layer: int | None = None
     """Whose keys and values were handed over last and wait for their attention."""
     biases: list[tuple[Any, Any, torch.Tensor]] = field(default_factory=list)
@@ -149,7 +151,7 @@ def slot_attention(
     query: torch.Tensor,  # [batch, head, row, size]
     key: torch.Tensor,  # [batch, kv_head, row, size], or [batch, head, size, source]
     value: torch.Tensor,  # [batch, kv_head, row, size], or [batch, head, source, size]
-    attention_mask: torch.Tensor,  # additive, [batch, 1, row, total] or [batch, 1, 1, source]
+    attention_mask: torch.Tensor | None,  # additive, [batch, 1, row, total]; of a source, see below
     scaling: float | None = None,
     position_bias: torch.Tensor | None = None,
     **settings: Any,  # transformers passes what other implementations need
@@ -171,7 +173,10 @@ def slot_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     layer, state.layer = state.layer, None
     if layer is None:
-        return source_attention(query, key, value, attention_mask, scaling), None
+        seen = state.source_weights
+        return source_attention(query, key, value, attention_mask, scaling, seen), None
+    if attention_mask is None:
+        raise RuntimeError("what the new tokens see is a mask; there is none")
     batch, heads, row, size = query.shape
     kv_heads = key.shape[1]
     group = heads // kv_heads
@@ -202,15 +207,19 @@ def source_attention(
     query: torch.Tensor,  # [batch, head, row, size]
     key: torch.Tensor,  # [batch, head, size, source]
     value: torch.Tensor,  # [batch, head, source, size]
-    mask: torch.Tensor,  # additive, [batch, 1, 1, source]
+    mask: torch.Tensor | None,  # additive, [batch, 1, 1, source]; None hides nothing
     scaling: float,
+    seen: list[torch.Tensor] | None = None,  # takes the weights, [batch, head, row, source]
 ) -> torch.Tensor:
     """Attention to the source -> [batch, row, head, size]; the rows of a sentence share its keys.
 
     Repeating keys and values for each beam is slower at 32 rows (EXPORT_NOTES.md, 33).
     """
-    scores = torch.matmul(query if scaling == 1.0 else query * scaling, key) + mask
-    return torch.matmul(torch.softmax(scores, dim=-1), value).transpose(1, 2)
+    scores = torch.matmul(query if scaling == 1.0 else query * scaling, key)
+    weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
+    if seen is not None:
+        seen.append(weights)
+    return torch.matmul(weights, value).transpose(1, 2)
 
 
 def shared_attention(

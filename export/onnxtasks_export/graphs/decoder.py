@@ -4,8 +4,9 @@ Inputs and outputs are described in docs/design.md, "Generation".
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from onnxtasks_export.slot_attention import Reading, SlotCache, current, reading
 
 LOWEST = float(np.finfo(np.float32).min)
 INT64 = 7  # ONNX's number of the type
+Heads = Sequence[tuple[int, int]]
+"""(layer, head) of each."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class DecoderGraph(nn.Module):
         inputs: dict[str, Axes],
         layers: int,
         logits: Callable[[Any, dict[str, torch.Tensor], SlotCache], torch.Tensor],
+        alignment: Heads = (),
     ) -> None:
         """Build the module.
 
@@ -78,12 +82,14 @@ class DecoderGraph(nn.Module):
             inputs: Names of the inputs, in the order of the arguments.
             layers: Layers with slots.
             logits: Asks the model: (model, inputs by name, cache) -> [batch, read, word].
+            alignment: Heads whose attention to the source is an output, too.
         """
         super().__init__()
         self.model = model
         self.layers = layers
         self.names = tuple(inputs)
         self.logits = logits
+        self.alignment = tuple(alignment)
         # torch.export matches dynamic axes with named parameters; how many there are depends on
         # the model.
         self.forward = _with_names(self._run, self.names)
@@ -114,6 +120,7 @@ class DecoderGraph(nn.Module):
             *best(log_probs, given["top"]),
             *(state.new_keys[layer] for layer in range(self.layers)),
             *(state.new_values[layer] for layer in range(self.layers)),
+            *([alignment_weights(state.source_weights, self.alignment)] if self.alignment else ()),
         )
 
 
@@ -151,6 +158,20 @@ def best(scores: torch.Tensor, top: torch.Tensor) -> tuple[torch.Tensor, torch.T
         return found[0], found[1]
     values, ids = scores.topk(int(top[0]))
     return values, ids
+
+
+def alignment_weights(weights: Sequence[torch.Tensor], heads: Heads) -> torch.Tensor:
+    """How some heads look at the source: [batch, head, row, source], in the order of `heads`.
+
+    Args:
+        weights: Of each layer, all its heads: [batch, head, row, source].
+        heads: At least one.
+    """
+    found = []
+    for layer, named in groupby(heads, key=lambda one: one[0]):  # one operator for neighbours
+        index = torch.tensor([head for _, head in named])
+        found.append(weights[layer].index_select(1, index))
+    return torch.cat(found, dim=1)
 
 
 def read_rows(model: Any, stack: nn.Module) -> None:
@@ -193,12 +214,14 @@ def decoder_graph(
     dimensions: Dimensions,
     inputs: dict[str, Axes],
     logits: Callable[[Any, dict[str, torch.Tensor], SlotCache], torch.Tensor],
+    alignment: Heads = (),
 ) -> Graph:
     """Build a decoder graph; see `DecoderGraph` for the arguments."""
     slots: Axes = ("batch", dimensions.kv_heads, "capacity", dimensions.size)
     layers = range(dimensions.layers)
+    looks: Axes = ("batch", len(alignment), "row", "source")
     return Graph(
-        module=DecoderGraph(model, inputs, dimensions.layers, logits).eval(),
+        module=DecoderGraph(model, inputs, dimensions.layers, logits, alignment).eval(),
         inputs=inputs,
         outputs={
             "logits": ("batch", "read", dimensions.words),
@@ -207,6 +230,7 @@ def decoder_graph(
             "top_ids": ("batch", "read", "top"),
             **{f"new_keys.{layer}": slots for layer in layers},
             **{f"new_values.{layer}": slots for layer in layers},
+            **({"alignment": looks} if alignment else {}),
         },
         feeds=lambda sizes, rng: decoder_feeds(dimensions, inputs, sizes, rng),
         sizes=tuple(_sizes(*numbers) for numbers in SIZES),

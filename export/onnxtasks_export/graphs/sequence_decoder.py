@@ -16,10 +16,11 @@ from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.session import Array
 from onnxtasks_export.attention import additive_mask
 from onnxtasks_export.checkpoint import Checkpoint
-from onnxtasks_export.graphs.base import Graph, Sizes
+from onnxtasks_export.graphs.base import Axes, Graph, Sizes
 from onnxtasks_export.graphs.causal_decoder import key_shape
 from onnxtasks_export.graphs.decoder import (
     Dimensions,
+    Heads,
     decoder_graph,
     decoder_inputs,
     read_rows,
@@ -34,8 +35,8 @@ SOURCE_LAYERS = {"encoder_attn": ("k_proj", "v_proj"), "EncDecAttention": ("k", 
 """What families call a layer's attention to the source, and in it the layers of keys and values."""
 
 
-class SequenceEncoder(nn.Module):
-    """Source tokens -> keys and values of the source for every layer of the decoder."""
+class SourceEncoder(nn.Module):
+    """Base of the encoders that end with the keys and values of the source for every layer."""
 
     def __init__(self, encoder: Any, source_layers: list[nn.Module], heads: int) -> None:
         """Args: a copy of the encoder; keys' and values' layers, by turns; heads of each."""
@@ -44,6 +45,23 @@ class SequenceEncoder(nn.Module):
         self.source_layers = nn.ModuleList(source_layers)
         self.heads = heads
 
+    def seen(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the decoder needs of the source.
+
+        Args:
+            hidden: The encoder's hidden states [batch, source, hidden].
+
+        Returns:
+            Keys [batch, head, size, source] and values [batch, head, source, size].
+        """
+        found = [layer(hidden).unflatten(2, (self.heads, -1)) for layer in self.source_layers]
+        keys = [tensor.permute(0, 2, 3, 1) for tensor in found[::2]]
+        return (*keys, *(tensor.transpose(1, 2) for tensor in found[1::2]))
+
+
+class SequenceEncoder(SourceEncoder):
+    """Source tokens -> keys and values of the source for every layer of the decoder."""
+
     def forward(
         self,
         input_ids: torch.Tensor,  # int64 [batch, source]
@@ -51,10 +69,7 @@ class SequenceEncoder(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """Return keys [batch, head, size, source] and values [batch, head, source, size]."""
         mask = additive_mask(attention_mask)
-        hidden = self.encoder(input_ids, attention_mask=mask).last_hidden_state
-        found = [layer(hidden).unflatten(2, (self.heads, -1)) for layer in self.source_layers]
-        keys = [tensor.permute(0, 2, 3, 1) for tensor in found[::2]]
-        return (*keys, *(tensor.transpose(1, 2) for tensor in found[1::2]))
+        return self.seen(self.encoder(input_ids, attention_mask=mask).last_hidden_state)
 
 
 def sequence_graphs(checkpoint: Checkpoint, spec: object) -> dict[str, Graph]:
@@ -73,7 +88,7 @@ def sequence_graphs(checkpoint: Checkpoint, spec: object) -> dict[str, Graph]:
     dimensions = sequence_dimensions(model)
     with refusals(model):  # LongT5 counts distances otherwise
         encoder = encoder_graph(copied, dimensions)
-        decoder = _decoder_graph(copied, dimensions)
+        decoder = source_decoder_graph(copied, dimensions)
     _check(model, dimensions, encoder, decoder)
     return {"encoder": encoder, "decoder": decoder}
 
@@ -83,16 +98,11 @@ def encoder_graph(model: Any, dimensions: Dimensions) -> Graph:
     encoder = model.get_encoder()
     look_up_relative_positions(encoder)
     module = SequenceEncoder(encoder, source_layers(model), dimensions.source_heads)
-    heads, size = dimensions.source_heads, dimensions.size
-    layers = range(dimensions.layers)
     inputs = ("input_ids", "attention_mask")
     return Graph(
         module=module.eval(),
         inputs=dict.fromkeys(inputs, ("batch", "source")),
-        outputs={
-            **{f"source_keys.{layer}": ("batch", heads, size, "source") for layer in layers},
-            **{f"source_values.{layer}": ("batch", heads, "source", size) for layer in layers},
-        },
+        outputs=source_outputs(dimensions, "source"),
         feeds=lambda sizes, rng: source_feeds(dimensions, sizes, rng),
         sizes=tuple(
             {"batch": batch, "source": min(source, dimensions.room or source)}
@@ -101,7 +111,28 @@ def encoder_graph(model: Any, dimensions: Dimensions) -> Graph:
     )
 
 
-def _decoder_graph(model: Any, dimensions: Dimensions) -> Graph:
+def source_outputs(dimensions: Dimensions, source: str | int) -> dict[str, Axes]:
+    """The outputs of an encoder's graph.
+
+    Args:
+        dimensions: Of the decoder.
+        source: The axis of the source: its name, or its size where that is fixed.
+    """
+    heads, size, layers = dimensions.source_heads, dimensions.size, range(dimensions.layers)
+    return {
+        **{f"source_keys.{layer}": ("batch", heads, size, source) for layer in layers},
+        **{f"source_values.{layer}": ("batch", heads, source, size) for layer in layers},
+    }
+
+
+def source_decoder_graph(model: Any, dimensions: Dimensions, alignment: Heads = ()) -> Graph:
+    """Build the decoder's graph from a copy of an encoder-decoder, which is changed.
+
+    Args:
+        model: The copy, its encoder's graph already built.
+        dimensions: Of the decoder.
+        alignment: Heads whose attention to the source is an output, too.
+    """
     decoder = model.get_decoder()
     relative = look_up_relative_positions(decoder)
     # Encoder and decoder are parts of one copy, each with its own attention.
@@ -122,7 +153,7 @@ def _decoder_graph(model: Any, dimensions: Dimensions) -> Graph:
         return found
 
     inputs = decoder_inputs(dimensions, windows=False, relative=relative)
-    return decoder_graph(model.eval(), dimensions, inputs, logits)
+    return decoder_graph(model.eval(), dimensions, inputs, logits, alignment)
 
 
 def _set_attention(stack: Any, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from onnxtasks.generation.decoder import GraphReader
-from onnxtasks.generation.reader import Int
+from onnxtasks.generation.reader import Int, Reader
 from onnxtasks.generation.spec import SequenceToSequenceSpec, TextGenerationSpec
 from onnxtasks.ops.scores import Float, softmax
 from onnxtasks.tasks.base import Task
@@ -145,7 +145,7 @@ def comparison(
         given = {**(options or {}), **LENGTHS}
         greedy = task.predict(items, **given, **GREEDY)
         beams = task.predict(items, **given, **BEAMS)
-        scores = _along(_reader(task, items, options or {}), [paths[item] for item in items])
+        scores = along(_reader(task, items, options or {}), [paths[item] for item in items])
         return [
             _answer(np.array(one[0].token_ids), np.array(other[0].token_ids), logits, np.inf)
             for one, other, logits in zip(greedy, beams, scores, strict=True)
@@ -183,7 +183,7 @@ def _reader(
     return task.reader([task.encode(item, request) for item in items], NEW_TOKENS)
 
 
-def _along(reader: GraphReader, paths: Sequence[Path]) -> list[Float]:
+def along(reader: Reader, paths: Sequence[Path]) -> list[Float]:
     """Logits [token, word] before each token of each path, all paths in one batch."""
     steps = max(len(path.written) for path in paths)
     filled = [np.resize(path.written, steps) for path in paths]  # a short one goes round again
