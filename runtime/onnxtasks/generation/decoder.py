@@ -46,7 +46,11 @@ class GraphReader:
         """
         self._decoder, self._encoder, self._spec = decoder, encoder, spec
         self._expected = expected
-        self._prefixes = prefixes if encoder is None else None
+        self._prefixes = None if spec.encoder else prefixes
+        self._noted: Int | None = None
+        self.noted: Float | None = None
+        """Scores [sentence, word] after the tokens that `note` names, of the last `prompt`; logits,
+        or log-probabilities where those were asked for. Stays when the reader is closed."""
         self._clear()
 
     def _clear(self) -> None:
@@ -84,8 +88,41 @@ class GraphReader:
         """
         if self._encoder is None:
             raise TypeError("a decoder without an encoder has no sources")
+        self.begin_with(encode(self._encoder, self._spec, sources, pad_id=pad_id))
+
+    def begin_with(self, source: Source) -> None:
+        """Take sources that were read before; several runs may share them (`Source.of`)."""
         self._clear()
-        self._source = encode(self._encoder, self._spec, sources, pad_id=pad_id)
+        self._source = source
+
+    def note(self, places: Sequence[int]) -> None:
+        """Score one more token of each prompt of the next `prompt`; see `noted`.
+
+        Args:
+            places: Its index in each prompt. Only for a `prompt` without `top`.
+        """
+        self._noted = np.array(places, np.int64)[:, None]
+
+    def attention(self, texts: Sequence[Int], heads: int) -> list[Float]:
+        """Read one text a sentence, as `prompt` does, and give what its tokens look at.
+
+        For graphs with an output "alignment", such as Whisper's.
+
+        Args:
+            texts: Token ids of each.
+            heads: How many heads the graph gives.
+
+        Returns:
+            For each text the weights [head, token, position of the source].
+        """
+        tokens, sight, lengths = self._read(texts)
+        if self._source is None:
+            raise TypeError("a decoder without an encoder has no source to look at")
+        binding = self._bind(tokens, sight, lengths[:, None] - 1, 0)
+        shape = (*tokens.shape, self._source.keys[0].shape[3])
+        weights = self._output(binding, "alignment", (shape[0], heads, *shape[1:]), np.float32)
+        binding.run(("alignment",))
+        return [found[:, :length] for found, length in zip(weights, lengths, strict=True)]
 
     def prompt(self, prompts: Sequence[Int], *, top: int = 0, normalized: bool = False) -> Scores:
         """Read one prompt a sentence; see `Reader`.
@@ -93,22 +130,16 @@ class GraphReader:
         Raises:
             GraphError: The decoder refuses what it is given; so in the other methods.
         """
-        source = self._source
-        if (source is None) != (self._encoder is None):
-            raise TypeError("an encoder-decoder reads its sources (`begin`) before its prompts")
-        self._clear()
-        self._binding, self._source = self._decoder.bind(), source
-        if source is not None:
-            source.bind(self._binding)
-        self._order = np.arange(len(prompts))
-        self._one_text = self._prefixes is not None and len(prompts) == 1
-        self._slots = self._start(prompts)
-        known = self._slots.filled
-        lengths = np.array([len(prompt) - known for prompt in prompts])
-        tokens = np.zeros((len(prompts), int(lengths.max())), np.int64)
-        for row, prompt in zip(tokens, prompts, strict=True):
-            row[: len(prompt) - known] = prompt[known:]
-        return self._run(tokens, self._slots.texts(lengths), lengths[:, None] - 1, top, normalized)
+        noted, self._noted = self._noted, None
+        tokens, sight, lengths = self._read(prompts)
+        read = lengths[:, None] - 1
+        if noted is None:
+            return self._run(tokens, sight, read, top, normalized)
+        if top or self._prefixes is not None:
+            raise TypeError("tokens are noted where all scores are given and no prefix is kept")
+        scores = self._run(tokens, sight, np.hstack([read, noted]), 0, normalized).all_logits()
+        self.noted = scores[:, 1].copy()
+        return Scores(logits=scores[:, :1])
 
     def step(self, tokens: Int, parents: Int, *, top: int = 0, normalized: bool = False) -> Scores:
         """Read one token a row; see `Reader`."""
@@ -158,6 +189,29 @@ class GraphReader:
         self._clear()
         if self._prefixes is not None and slots is not None and text:
             self._prefixes.put(Prefix(np.array(text, np.int64), slots.memory))
+
+    def _read(self, texts: Sequence[Int]) -> tuple[Int, Sight, Int]:
+        """Begin anew with one text a sentence.
+
+        Returns:
+            What is not in the cache yet [sentence, token], padded; what it sees; its lengths.
+        """
+        source = self._source
+        if (source is None) == self._spec.encoder:
+            raise TypeError("an encoder-decoder reads its sources (`begin`) before its prompts")
+        self._clear()
+        self._binding, self._source = self._decoder.bind(), source
+        if source is not None:
+            source.bind(self._binding)
+        self._order = np.arange(len(texts))
+        self._one_text = self._prefixes is not None and len(texts) == 1
+        self._slots = self._start(texts)
+        known = self._slots.filled
+        lengths = np.array([len(text) - known for text in texts])
+        tokens = np.zeros((len(texts), int(lengths.max())), np.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            row[: len(text) - known] = text[known:]
+        return tokens, self._slots.texts(lengths), lengths
 
     def _opened(self) -> Slots:
         if self._slots is None:

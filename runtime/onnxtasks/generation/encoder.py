@@ -8,7 +8,7 @@ import numpy as np
 from onnxtasks.generation.cache import HIDDEN
 from onnxtasks.generation.reader import Float, Int
 from onnxtasks.generation.spec import DecoderSpec
-from onnxtasks.session import Binding, StepSession
+from onnxtasks.session import Binding, Feeds, StepSession
 
 
 @dataclass(slots=True)
@@ -21,6 +21,20 @@ class Source:
     """A layer: [sentence, head, source, size]."""
     bias: Float
     """[sentence, 1, 1, source]: 0, `HIDDEN` where a shorter source is padded."""
+    shared: bool = False
+    """Whether others look at the arrays, too: then `keep` writes into copies."""
+
+    def of(self, sentences: Sequence[int]) -> "Source":
+        """Some sentences, for a run of their own; neighbours share this one's arrays."""
+        first, count = sentences[0], len(sentences)
+        near = list(sentences) == list(range(first, first + count))
+        chosen = slice(first, first + count) if near else np.array(sentences)
+        return Source(
+            [array[chosen] for array in self.keys],
+            [array[chosen] for array in self.values],
+            self.bias[chosen],
+            shared=near,
+        )
 
     def bind(self, binding: Binding) -> None:
         """Bind it to a decoder."""
@@ -33,11 +47,15 @@ class Source:
         """Sentence i becomes what source[i] was; source[i] >= i. It has to be bound again."""
         for arrays in (self.keys, self.values):
             for layer, array in enumerate(arrays):
+                if self.shared:
+                    arrays[layer] = array[source]
+                    continue
                 for sentence, old in enumerate(source):
                     if sentence != old:
                         array[sentence] = array[old]
                 arrays[layer] = array[: len(source)]
         self.bias = self.bias[source]
+        self.shared = False
 
 
 def encode(
@@ -57,16 +75,42 @@ def encode(
     input_ids = np.full(shape, pad_id, np.int64)
     for row, text in zip(input_ids, texts, strict=True):
         row[: len(text)] = text
+    feeds = {"input_ids": input_ids, "attention_mask": mask}
+    keys, values = _run(session, spec, feeds, *shape)
+    bias = np.where(mask == 1, np.float32(0), HIDDEN)[:, None, None]
+    return Source(keys, values, bias)
+
+
+def encode_features(
+    session: StepSession, spec: DecoderSpec, features: Float, positions: int
+) -> Source:
+    """Read sources that are no tokens, in one run: all are of one length, and nothing is padded.
+
+    Args:
+        session: The bundle's encoder.
+        spec: Of the decoder.
+        features: [sentence, feature, frame].
+        positions: What the encoder makes of the frames.
+    """
+    count = len(features)
+    feeds = {"input_features": np.ascontiguousarray(features, np.float32)}
+    keys, values = _run(session, spec, feeds, count, positions)
+    return Source(keys, values, np.zeros((count, 1, 1, positions), np.float32))
+
+
+def _run(
+    session: StepSession, spec: DecoderSpec, feeds: Feeds, count: int, positions: int
+) -> tuple[list[Float], list[Float]]:
+    """Keys and values of every layer, written where they stay."""
     heads, size, layers = spec.source_heads, spec.head_size, range(spec.layers)
-    keys = [np.empty((shape[0], heads, size, shape[1]), np.float32) for _ in layers]
-    values = [np.empty((shape[0], heads, shape[1], size), np.float32) for _ in layers]
+    keys = [np.empty((count, heads, size, positions), np.float32) for _ in layers]
+    values = [np.empty((count, heads, positions, size), np.float32) for _ in layers]
     binding = session.bind()
-    binding.set("input_ids", input_ids)
-    binding.set("attention_mask", mask)
+    for name, array in feeds.items():
+        binding.set(name, array)
     outputs = {f"source_keys.{layer}": keys[layer] for layer in layers}
     outputs |= {f"source_values.{layer}": values[layer] for layer in layers}
     for name, array in outputs.items():
         binding.receive(name, array)
     binding.run(list(outputs))
-    bias = np.where(mask == 1, np.float32(0), HIDDEN)[:, None, None]
-    return Source(keys, values, bias)
+    return keys, values
