@@ -17,7 +17,9 @@ from train_questions import find_answers
 from train_translator import BEAMS, translate
 from training import CHECKPOINTS, INPUTS
 from transformers import (
+    AutoFeatureExtractor,
     AutoImageProcessor,
+    AutoModelForAudioClassification,
     AutoModelForCausalLM,
     AutoModelForCTC,
     AutoModelForImageClassification,
@@ -92,6 +94,13 @@ def read_digits(paths: list[Path]) -> list[str]:
     return [model.config.id2label[int(best)] for best in model(**pixels).logits.argmax(-1)]
 
 
+def read_wave(path: Path, rate: int) -> np.ndarray:
+    """Read a recording as one channel at this rate."""
+    wave, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    shared = int(np.gcd(rate, own_rate))
+    return np.asarray(resample_poly(wave.mean(axis=1), rate // shared, own_rate // shared))
+
+
 def read_words(paths: list[Path]) -> list[str]:
     """Transcribe recordings one by one, greedily."""
     folder = CHECKPOINTS / "speech"
@@ -100,12 +109,20 @@ def read_words(paths: list[Path]) -> list[str]:
     rate = processor.feature_extractor.sampling_rate
     texts = []
     for path in paths:
-        wave, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
-        shared = int(np.gcd(rate, own_rate))
-        mono = resample_poly(wave.mean(axis=1), rate // shared, own_rate // shared)
-        inputs = processor(mono, sampling_rate=rate, return_tensors="pt")
+        inputs = processor(read_wave(path, rate), sampling_rate=rate, return_tensors="pt")
         texts += processor.batch_decode(model(**inputs).logits.argmax(-1))
     return texts
+
+
+def read_sounds(paths: list[Path]) -> list[str]:
+    """Classify recordings one by one."""
+    folder = CHECKPOINTS / "sounds"
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    rate = extractor.sampling_rate
+    waves = [read_wave(path, rate) for path in paths]
+    inputs = [extractor(wave, sampling_rate=rate, return_tensors="pt") for wave in waves]
+    return [model.config.id2label[int(model(**one).logits[0].argmax())] for one in inputs]
 
 
 LINES: dict[str, Callable[[list[str]], list[Any]]] = {
@@ -115,7 +132,11 @@ LINES: dict[str, Callable[[list[str]], list[Any]]] = {
     "translator": read_phrases,
     "writer": read_stories,
 }
-FILES: dict[str, Callable[[list[Path]], list[Any]]] = {"digits": read_digits, "speech": read_words}
+FILES: dict[str, Callable[[list[Path]], list[Any]]] = {
+    "digits": read_digits,
+    "sounds": read_sounds,
+    "speech": read_words,
+}
 """Checkpoint -> what reads its inputs: the lines of a file, or files."""
 
 

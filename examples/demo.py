@@ -1,4 +1,4 @@
-"""What `make demo` runs: ten checkpoints to bundles, compared with the originals, and answers."""
+"""What `make demo` runs: checkpoints to bundles, compared with the originals, and answers."""
 
 import argparse
 import subprocess
@@ -17,6 +17,7 @@ ANSWERS = {
     "writer": ["--file", "examples/inputs/stories.txt"],
     "digits": ["examples/inputs/digits", "--top-k", "1"],
     "speech": ["examples/inputs/speech"],
+    "sounds": ["examples/inputs/sounds", "--top-k", "1"],
     "detector": ["examples/inputs/scenes", "--draw", "bundles/drawn/detector"],
     "segments": ["examples/inputs/scenes", "--draw", "bundles/drawn/segments"],
     "depth": ["examples/inputs/rooms", "--draw", "bundles/drawn/depth"],

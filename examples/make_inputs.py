@@ -174,6 +174,14 @@ RECORDINGS = (
     Recording("go up nine", ".flac", 8000),
     Recording("yes zero four left", ".ogg", 22050),
 )
+DIGITS = (
+    Recording("seven", ".wav", 16000),
+    Recording("three", ".flac", 44100),
+    Recording("zero", ".wav", 8000, channels=2),
+    Recording("five", ".ogg", 22050),
+    Recording("nine", ".flac", 16000),
+    Recording("two", ".wav", 11025),
+)
 
 
 def write_lines(name: str, lines: list[str]) -> None:
@@ -195,12 +203,12 @@ def write_pictures() -> dict[str, str]:
     return answers
 
 
-def write_recordings() -> dict[str, str]:
-    """Write the utterances of the held-out voice; returns the words of each file."""
-    folder = INPUTS / "speech"
+def write_recordings(name: str, recordings: tuple[Recording, ...]) -> dict[str, str]:
+    """Write utterances of the held-out voice into a folder; returns the words of each file."""
+    folder = INPUTS / name
     folder.mkdir(parents=True, exist_ok=True)
     answers = {}
-    for item in RECORDINGS:
+    for item in recordings:
         said = Utterance(item.text, HELD_OUT_VOICE, speed=160, pitch=50, pauses=False)
         wave = speak(said, item.rate)
         if item.channels == 2:  # a speaker a little to the left
@@ -224,7 +232,8 @@ def main() -> None:
     expected = {
         "text": {"reviews.txt": [label for _, label in REVIEWS]},
         "digits": write_pictures(),
-        "speech": write_recordings(),
+        "speech": write_recordings("speech", RECORDINGS),
+        "sounds": write_recordings("sounds", DIGITS),
         "entities": {"entities.txt": [entities for _, entities in ENTITIES]},
         "questions": {"questions.jsonl": [answer for _, _, answer in QUESTIONS]},
         "translator": {"phrases.txt": [french for _, french in PHRASES]},

@@ -7,6 +7,7 @@ from onnxtasks.errors import UnsupportedModelError
 from onnxtasks.ops.audio import AudioSpec
 from onnxtasks.ops.ctc import CtcSpec, receptive_field
 from onnxtasks.tasks.speech_recognition import CtcSpeechSpec
+from onnxtasks_export.specs.wave import takes_mask
 
 FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
 TOKENIZER = "Wav2Vec2CTCTokenizer"
@@ -33,7 +34,7 @@ def spec(
         ctc=_ctc(tokenizer_settings),
         conv_kernels=kernels,
         conv_strides=strides,
-        attention_mask=_takes_mask(config),
+        attention_mask=takes_mask(config),
     )
 
 
@@ -97,15 +98,3 @@ def _ctc(settings: Mapping[str, Any]) -> CtcSpec:
         lower_case=settings["do_lower_case"],
         clean_up=settings["clean_up_tokenization_spaces"],
     )
-
-
-def _takes_mask(config: Mapping[str, Any]) -> bool:
-    if config.get("add_adapter"):
-        raise UnsupportedModelError(
-            "add_adapter is true: its frames are not those of the convolutions; supported: false"
-        )
-    norm = config["feat_extract_norm"]
-    if norm not in ("group", "layer"):
-        raise UnsupportedModelError(f"feat_extract_norm is {norm!r}; supported: 'group', 'layer'")
-    # HuBERT's batch norm before the positional convolution shifts the zeros of the padding.
-    return norm == "layer" and not config.get("conv_pos_batch_norm", False)
