@@ -11,6 +11,7 @@ import transformers
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+from tests.audio_checkpoints import SOUNDS
 from tests.classifier_checkpoints import SEEING
 from tests.depth_checkpoints import DEPTH
 from tests.detector_checkpoints import DETECTORS
@@ -19,6 +20,7 @@ from tests.generation_checkpoints import GENERATORS
 from tests.mask_checkpoints import MASKS
 from tests.segmenter_checkpoints import SEGMENTERS
 from tests.sentence_checkpoints import SENTENCES, sentences
+from tests.speech_checkpoints import WHISPER_CHECKPOINTS
 from tests.text_checkpoints import CONFIGS, text_checkpoint
 
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
@@ -183,6 +185,8 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     **DEPTH,
     **DETECTORS,
     **GENERATORS,
+    **SOUNDS,
+    **WHISPER_CHECKPOINTS,
     "bert-next-sentence": next_sentence,
     "bert-ranking": ranking("bert", sentence_transformers=IDENTITY),
     "xlm-roberta-ranking": ranking("xlm-roberta"),
@@ -196,8 +200,13 @@ TASK_OF: dict[str, str] = {
 }
 """Checkpoints that are exported for another task than their head says."""
 
-VARIANTS_OF: dict[str, list[str]] = {name: ["cpu-fp32"] for name in GENERATORS}
-"""Checkpoints of which not every usual variant is exported: of random weights, int8 moves texts."""
+VARIANTS_OF: dict[str, list[str]] = {
+    name: ["cpu-fp32"] for name in (*GENERATORS, *WHISPER_CHECKPOINTS, "wav2vec2-sounds-group")
+}
+"""Checkpoints of which not every usual variant is exported: of random weights, int8 moves texts.
+
+And of one classifier of sounds it moves as much probability as may be, or more on another CPU.
+"""
 
 
 def build(name: str, folder: Path) -> Path:

@@ -35,6 +35,7 @@ print(answer({example}))
 """
 
 _EXAMPLES = {
+    "audio-classification": '"recording.wav"',
     "automatic-speech-recognition": '"recording.wav"',
     "depth-estimation": '"picture.jpg"',
     "fill-mask": 'f"A text with a {answer.spec.mask_token}."',

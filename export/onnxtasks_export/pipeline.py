@@ -104,7 +104,7 @@ def load_checkpoint(source: str, task: str | None) -> tuple[Checkpoint, TaskExpo
         )
     processors = {name: load(source) for name, load in export.processors.items()}
     model, missing = load_model(root, loader, export.unused)
-    return Checkpoint(source, task, config, model, processors, missing), export
+    return export.ready(Checkpoint(source, task, config, model, processors, missing)), export
 
 
 def _task_of(source: str, config: Any) -> str | None:

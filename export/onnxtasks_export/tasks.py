@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from onnxtasks_export.adapters import merge_adapter
 from onnxtasks_export.checkpoint import (
     Checkpoint,
     load_fast_tokenizer,
@@ -22,9 +23,9 @@ from onnxtasks_export.generation_tokenizers import (
     load_generation_tokenizer,
     write_source_tokenizer,
 )
+from onnxtasks_export.graphs.audio_classifier import audio_graph
 from onnxtasks_export.graphs.base import Graph
 from onnxtasks_export.graphs.causal_decoder import causal_graphs
-from onnxtasks_export.graphs.ctc import ctc_graph
 from onnxtasks_export.graphs.depth import depth_graph
 from onnxtasks_export.graphs.detector import detector_graph
 from onnxtasks_export.graphs.embedder import embedder_graph
@@ -33,6 +34,7 @@ from onnxtasks_export.graphs.mask_filler import mask_filler_graph
 from onnxtasks_export.graphs.segmenter import segmentation_graph
 from onnxtasks_export.graphs.sequence_decoder import sequence_graphs
 from onnxtasks_export.graphs.text_head import text_head_graph
+from onnxtasks_export.originals import audio_classification as original_audio_classification
 from onnxtasks_export.originals import depth_estimation as original_depth_estimation
 from onnxtasks_export.originals import feature_extraction as original_feature_extraction
 from onnxtasks_export.originals import fill_mask as original_fill_mask
@@ -45,7 +47,6 @@ from onnxtasks_export.originals import image_segmentation as original_image_segm
 from onnxtasks_export.originals import next_sentence_prediction as original_next_sentence
 from onnxtasks_export.originals import object_detection as original_object_detection
 from onnxtasks_export.originals import question_answering as original_question_answering
-from onnxtasks_export.originals import speech_recognition as original_speech_recognition
 from onnxtasks_export.originals import text_classification as original_text_classification
 from onnxtasks_export.originals import text_ranking as original_text_ranking
 from onnxtasks_export.originals import token_classification as original_token_classification
@@ -61,6 +62,13 @@ from onnxtasks_export.specs import (
     text_classification,
     token_classification,
     zero_shot_classification,
+)
+from onnxtasks_export.specs.language_model import decoder_folder
+from onnxtasks_export.speech import (
+    speech_comparison,
+    speech_graphs,
+    speech_spec,
+    write_speech_files,
 )
 
 
@@ -83,6 +91,8 @@ class TaskExport:
     """Writes what else the task reads into the bundle's folder."""
     any_family: bool = False
     """Whether a family that is not listed is tried: capture and comparison decide."""
+    ready: Callable[[Checkpoint], Checkpoint] = lambda checkpoint: checkpoint
+    """Merges into the model what a checkpoint keeps beside it."""
     unused: tuple[str, ...] = ()
     """Beginnings of the names of weights that the graph does not read, and that may be missing."""
     decodes: bool = False
@@ -149,16 +159,34 @@ SEQUENCES: dict[str, Any] = {
 """What the tasks of encoder-decoders have in common."""
 
 EXPORTS: dict[str, TaskExport] = {
+    "audio-classification": TaskExport(
+        auto_classes=("AutoModelForAudioClassification",),
+        families={
+            "audio-spectrogram-transformer": False,
+            "hubert": False,
+            "wav2vec2": True,
+            "wavlm": False,
+            "whisper": False,
+        },
+        processors={"feature_extractor": load_feature_extractor},
+        spec=original_audio_classification.spec_of,
+        graphs=lambda checkpoint, spec: {"model": audio_graph(checkpoint, spec)},
+        comparison=original_audio_classification.comparison,
+    ),
     "automatic-speech-recognition": TaskExport(
-        auto_classes=("AutoModelForCTC",),
-        families={"hubert": False, "wav2vec2": True, "wavlm": False},
+        auto_classes=("AutoModelForSpeechSeq2Seq", "AutoModelForCTC"),
+        families={"hubert": False, "wav2vec2": True, "wavlm": False, "whisper": False},
         processors={
+            "decoder": decoder_folder,
             "feature_extractor": load_feature_extractor,
             "tokenizer": load_tokenizer,
         },
-        spec=original_speech_recognition.spec_of,
-        graphs=lambda checkpoint, spec: {"model": ctc_graph(checkpoint, spec)},
-        comparison=original_speech_recognition.comparison,
+        ready=merge_adapter,
+        spec=speech_spec,
+        graphs=speech_graphs,
+        comparison=speech_comparison,
+        files=write_speech_files,
+        decodes=True,
     ),
     "depth-estimation": TaskExport(
         auto_classes=("AutoModelForDepthEstimation",),

@@ -13,7 +13,7 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.errors import ParityError, TruncationWarning
 from onnxtasks.reference import Case
 from onnxtasks.session import Outputs, open_sessions
-from onnxtasks.tasks import task_class
+from onnxtasks.tasks import bundle_class
 from onnxtasks.tasks.base import Task
 from onnxtasks.verification import replay
 from onnxtasks_export.capture import module_outputs
@@ -89,7 +89,7 @@ def compare(folder: Path, variant: str, comparison: Comparison, expected: Expect
     bundle = Bundle.open(folder)
     with warnings.catch_warnings(), closing(open_sessions(bundle, variant=variant)) as sessions:
         warnings.simplefilter("ignore", TruncationWarning)
-        task = task_class(bundle.manifest.task).from_bundle(bundle, sessions.by_role)
+        task = bundle_class(bundle).from_bundle(bundle, sessions.by_role)
         by_batch = [_in_batches(task, comparison, expected.items, size) for size in BATCH_SIZES]
         reference = max(replay(sessions, case) for case in expected.cases)
     alone = by_batch[0]

@@ -1,7 +1,4 @@
-"""Run exported Transformers checkpoints with ONNX Runtime, without torch or transformers.
-
-The names and their types are listed once more in `__init__.pyi`, which type checkers read.
-"""
+"""Run exported Transformers checkpoints with ONNX Runtime, without torch or transformers."""
 
 import os
 from importlib import import_module
@@ -10,11 +7,12 @@ from importlib import import_module
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Imported when first used: a text model needs no image and sound libraries, which cost a third of
-# the import and some 10 MB, and `onnxtasks --help` needs none of them.
+# the import and some 10 MB, and `onnxtasks --help` needs none. Type checkers read `__init__.pyi`.
 _MODULES = {
     "onnxtasks.errors": (
-        *("BundleError", "DeviceError", "ExportError", "GraphError", "InputError"),
-        *("OnnxTasksError", "ParityError", "TruncationWarning", "UnsupportedModelError"),
+        *("BundleError", "DamagedRecordingWarning", "DeviceError", "ExportError", "GraphError"),
+        *("InputError", "OnnxTasksError", "ParityError", "TruncationWarning"),
+        "UnsupportedModelError",
     ),
     "onnxtasks.generation.options": ("GenerationOptions",),
     "onnxtasks.generation.result": ("Generation",),
@@ -23,7 +21,9 @@ _MODULES = {
     "onnxtasks.ops.labels": ("Label",),
     "onnxtasks.ops.pooling": ("similarity",),
     "onnxtasks.ops.segments": ("Segment", "Segmentation"),
+    "onnxtasks.speech.beam_decoder": ("Beam", "BeamDecoder", "BeamState"),
     "onnxtasks.tasks": ("load",),
+    "onnxtasks.tasks.audio_classification": ("AudioClassifier", "TimedLabels"),
     "onnxtasks.tasks.depth_estimation": ("Depth", "DepthEstimator"),
     "onnxtasks.tasks.feature_extraction": ("Embedder",),
     "onnxtasks.tasks.fill_mask": ("Fill", "MaskFiller"),
@@ -41,6 +41,7 @@ _MODULES = {
     "onnxtasks.tasks.text_ranking": ("Ranked", "TextRanker"),
     "onnxtasks.tasks.token_classification": ("TokenClassifier",),
     "onnxtasks.tasks.translation": ("Translator",),
+    "onnxtasks.tasks.whisper_speech": ("WhisperOptions", "WhisperRecognizer"),
     "onnxtasks.tasks.zero_shot_classification": ("ZeroShotClassifier",),
     "onnxtasks.timing": ("record_padding", "record_stages"),
 }

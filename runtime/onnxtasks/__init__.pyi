@@ -1,4 +1,5 @@
 from onnxtasks.errors import BundleError as BundleError
+from onnxtasks.errors import DamagedRecordingWarning as DamagedRecordingWarning
 from onnxtasks.errors import DeviceError as DeviceError
 from onnxtasks.errors import ExportError as ExportError
 from onnxtasks.errors import GraphError as GraphError
@@ -17,7 +18,12 @@ from onnxtasks.ops.labels import Label as Label
 from onnxtasks.ops.pooling import similarity as similarity
 from onnxtasks.ops.segments import Segment as Segment
 from onnxtasks.ops.segments import Segmentation as Segmentation
+from onnxtasks.speech.beam_decoder import Beam as Beam
+from onnxtasks.speech.beam_decoder import BeamDecoder as BeamDecoder
+from onnxtasks.speech.beam_decoder import BeamState as BeamState
 from onnxtasks.tasks import load as load
+from onnxtasks.tasks.audio_classification import AudioClassifier as AudioClassifier
+from onnxtasks.tasks.audio_classification import TimedLabels as TimedLabels
 from onnxtasks.tasks.depth_estimation import Depth as Depth
 from onnxtasks.tasks.depth_estimation import DepthEstimator as DepthEstimator
 from onnxtasks.tasks.feature_extraction import Embedder as Embedder
@@ -41,6 +47,8 @@ from onnxtasks.tasks.text_ranking import Ranked as Ranked
 from onnxtasks.tasks.text_ranking import TextRanker as TextRanker
 from onnxtasks.tasks.token_classification import TokenClassifier as TokenClassifier
 from onnxtasks.tasks.translation import Translator as Translator
+from onnxtasks.tasks.whisper_speech import WhisperOptions as WhisperOptions
+from onnxtasks.tasks.whisper_speech import WhisperRecognizer as WhisperRecognizer
 from onnxtasks.tasks.zero_shot_classification import ZeroShotClassifier as ZeroShotClassifier
 from onnxtasks.timing import record_padding as record_padding
 from onnxtasks.timing import record_stages as record_stages

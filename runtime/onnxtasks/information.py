@@ -67,9 +67,11 @@ class BundleInfo:
             found[f"preset {name}"] = "; ".join(told)
         languages = self.spec.get("languages") or {}
         if languages:
-            found["languages"] = ", ".join(sorted(languages["codes"]))
-            for side in ("source", "target"):
-                found[side] = languages.get(f"default_{side}") or ""
+            codes = languages.get("codes", languages)  # Whisper's are all there is
+            found["languages"] = ", ".join(sorted(codes))
+            if codes is not languages:
+                for side in ("source", "target"):
+                    found[side] = languages.get(f"default_{side}") or ""
         if "chat_template" in self.spec:
             found["chat"] = "yes" if self.spec["chat_template"] else "no"
         return found

@@ -29,7 +29,7 @@ def ran(rows, request):
             name,
             ", ".join(report.variants),
             ", ".join(map(str, verify.BATCH_SIZES)),
-            "; ".join(tried) or "one, fixed by the image processor",
+            "; ".join(tried) or "one, fixed by the processor",
         )
         assert written is True or rows[name] in written, (
             f"docs/support.md is old (`make support`): it has no line {rows[name]}"

@@ -15,9 +15,13 @@ from onnxtasks.cli.generation_options import AnswerOptions
 from onnxtasks.cli.items import READS
 from onnxtasks.cli.rows import ROWS
 from onnxtasks.cli.settings import DEFAULTS, HALVES, KEYWORDS, TAKES, TaskOptions
+from onnxtasks.cli.speech_options import SpeechOptions
+from onnxtasks.cli.transcript_options import SPEECH
 from onnxtasks.errors import InputError
 from onnxtasks.generation.options import GenerationOptions
 from onnxtasks.ops.labels import Label
+from onnxtasks.speech.ctc_options import DecodingOptions
+from onnxtasks.speech.whisper_options import WhisperOptions
 from onnxtasks.tasks import TASKS, task_class
 from tests.runtime.answering import Answering, Hearing, call, fake, run
 from tests.runtime.tiny_graph import tiny_bundle
@@ -60,12 +64,13 @@ class TestTables:
     @pytest.mark.parametrize("name", TASKS)
     def test_options_are_those_of_predict(self, name):
         known = set(inspect.signature(task_class(name).predict).parameters)
-        options = [*fields(TaskOptions), *fields(AnswerOptions)]
+        options = [*fields(TaskOptions), *fields(AnswerOptions), *fields(SpeechOptions)]
         given = {field.name for field in options if name in TAKES[field.name]}
         named = {KEYWORDS.get(option, option) for option in given}
-        if "options" in known:  # those of generation, of which a terminal offers most
+        if "options" in known:  # of these, a terminal offers most
+            typed = (DecodingOptions, WhisperOptions) if name in SPEECH else (GenerationOptions,)
             assert named >= known - {"self", "items", "budget", "options"}
-            assert named <= known | GenerationOptions.__annotations__.keys()
+            assert named <= known.union(*(one.__annotations__ for one in typed))
         else:
             assert named == known - {"self", "items", "budget"}
 
@@ -240,10 +245,11 @@ class TestUsage:
         [
             (
                 ["x", "--top-k", "2"],
-                "--top-k is for fill-mask, image-classification, next-sentence-prediction, "
-                "object-detection, question-answering, text-classification, text-ranking, "
-                "summarization, text-generation, text2text-generation and translation; this "
-                "bundle is for automatic-speech-recognition",
+                "--top-k is for audio-classification, fill-mask, image-classification, "
+                "next-sentence-prediction, object-detection, question-answering, "
+                "text-classification, text-ranking, summarization, text-generation, "
+                "text2text-generation and translation; this bundle is for "
+                "automatic-speech-recognition",
             ),
             (
                 ["x", "--text-pair", "y"],

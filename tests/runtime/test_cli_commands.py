@@ -296,7 +296,7 @@ class TestBench:
         ("arguments", "message"),
         [
             ([], "zero-shot-classification needs --labels, such as --labels 'sports,politics'"),
-            (["--labels", "a", "--top-k", "2"], "--top-k is for fill-mask, image-classification"),
+            (["--labels", "a", "--top-k", "2"], "--top-k is for audio-classification, fill-mask"),
         ],
     )
     def test_options_that_do_not_fit(self, tmp_path, monkeypatch, arguments, message):

@@ -342,6 +342,14 @@ class TestInfo:
         ]
         assert json.loads(call("info", str(folder), "--json").stdout)["spec"] == spec
 
+    def test_the_languages_of_whisper(self, tmp_path):
+        folder = tiny_bundle(tmp_path / "b", {"cpu-fp32": 2.0}, "automatic-speech-recognition")
+        spec = {"defaults": {}, "languages": {"en": 4, "de": 5}}
+        write_manifest(folder, msgspec.structs.replace(read_manifest(folder), spec=spec))
+        ran = call("info", str(folder))
+        assert ran.exit_code == 0
+        assert "generation\n  languages: de, en\n\n" in ran.stdout
+
     @pytest.mark.parametrize(("template", "word"), [("{{ messages }}", "yes"), (None, "no")])
     def test_whether_it_can_chat(self, tmp_path, template, word):
         folder = tiny_bundle(tmp_path / "b", {"cpu-fp32": 2.0}, "text-generation")

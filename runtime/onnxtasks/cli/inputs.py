@@ -14,7 +14,10 @@ from onnxtasks.cli.items import FORMS, WRITTEN, Kind, Named, named_text, printab
 from onnxtasks.errors import InputError
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-SOUNDS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
+SOUNDS = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"}
+    | {".aac", ".m4a", ".mp4", ".webm"}  # with the extra `media`
+)
 DOCUMENTS = frozenset({".txt", ".md"})
 SUFFIXES: dict[Kind, frozenset[str]] = {"image": IMAGES, "sound": SOUNDS}
 """What is taken from a folder; a file that is named itself may have any suffix."""

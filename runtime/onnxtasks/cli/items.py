@@ -12,6 +12,7 @@ Kind = Texts | Literal["pair", "question", "ranking", "image", "sound"]
 Keys = tuple[str, ...]
 
 READS: dict[str, Kind] = {
+    "audio-classification": "sound",
     "automatic-speech-recognition": "sound",
     "depth-estimation": "image",
     "feature-extraction": "text",

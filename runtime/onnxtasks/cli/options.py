@@ -178,6 +178,20 @@ LabelIdsToFuse = Annotated[
         help="Panoptic segments: the class ids of which there is one segment at most, with commas.",
     ),
 ]
+WindowSeconds = Annotated[
+    float | None,
+    Option(
+        help="Sounds: classify windows of so many seconds and take the mean of their scores; as "
+        "long as the model can hear at once if not given."
+    ),
+]
+StepSeconds = Annotated[
+    float | None,
+    Option(
+        help="Sounds: seconds from the start of a window to that of the next; those of a window "
+        "if not given."
+    ),
+]
 
 # What `run` writes besides.
 Draw = Annotated[

@@ -36,35 +36,50 @@ WRITERS: dict[str, tuple[Writer, str]] = {
 """Option -> (result, picture, path) writer, and the suffix of its files."""
 
 
-class Folders:
-    """Writes a file for each answer into the folders that the user named."""
+class Names:
+    """Paths of files to write, none of them twice.
 
-    def __init__(self, asked: FileOptions) -> None:
-        """Make the folders; end the command where that is not possible."""
-        self._folders: dict[str, Path] = given(asked)
+    Inputs of one name in several folders get numbers: `cat.png`, `cat-2.png`.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is taken yet."""
         self._taken: set[Path] = set()
-        for name, folder in self._folders.items():
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                refuse(f"{flag(name)}: {error}")
 
-    def write(self, one: Named, result: Any) -> None:
-        """Write what was asked for one answer, named as its picture.
-
-        Pictures of one name in several folders get numbers: `cat.png`, `cat-2.png`.
-        """
-        for name, folder in self._folders.items():
-            writer, suffix = WRITERS[name]
-            try:
-                writer(result, one.item, self._path(folder, Path(one.item).stem, suffix))
-            except OSError as error:
-                refuse(f"{flag(name)}: {error}")
-
-    def _path(self, folder: Path, stem: str, suffix: str) -> Path:
+    def path(self, folder: Path, stem: str, suffix: str) -> Path:
+        """A path in a folder that was not given before."""
         path, number = folder / (stem + suffix), 1
         while path in self._taken:
             number += 1
             path = folder / f"{stem}-{number}{suffix}"
         self._taken.add(path)
         return path
+
+
+def make_folder(option: str, folder: Path) -> None:
+    """Make the folder that an option names; end the command where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        refuse(f"{option}: {error}")
+
+
+class Folders:
+    """Writes a file for each answer into the folders that the user named."""
+
+    def __init__(self, asked: FileOptions) -> None:
+        """Make the folders; end the command where that is not possible."""
+        self._folders: dict[str, Path] = given(asked)
+        self._names = Names()
+        for name, folder in self._folders.items():
+            make_folder(flag(name), folder)
+
+    def write(self, one: Named, result: Any) -> None:
+        """Write what was asked for one answer, named as its picture."""
+        for name, folder in self._folders.items():
+            writer, suffix = WRITERS[name]
+            try:
+                path = self._names.path(folder, Path(one.item).stem, suffix)
+                writer(result, one.item, path)
+            except OSError as error:
+                refuse(f"{flag(name)}: {error}")

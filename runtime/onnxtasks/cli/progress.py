@@ -15,6 +15,7 @@ class Counter:
         """Show it where it is wanted; None: where stderr is a terminal and stdout is none."""
         shown = sys.stderr.isatty() and not sys.stdout.isatty() if wanted is None else wanted
         self._progress: Any = None
+        self._done = 0
         if not shown:
             return
         from rich.console import Console
@@ -25,7 +26,6 @@ class Counter:
         # What a terminal shows keeps its place: errors and warnings are printed above it.
         self._progress = stack.enter_context(Progress(*columns, console=console))
         self._line = self._progress.add_task("0 answered")
-        self._done = 0
 
     def add(self) -> None:
         """Count one answer."""
@@ -35,3 +35,11 @@ class Counter:
         elapsed = self._progress.tasks[self._line].elapsed or 0.0
         speed = f", {self._done / elapsed:.1f} a second" if elapsed > 1 else ""
         self._progress.update(self._line, description=f"{self._done} answered{speed}")
+
+    def heard(self, seconds: float) -> None:
+        """Say how far into a recording its segments are known."""
+        if self._progress is None:
+            return
+        minutes, second = divmod(int(seconds), 60)
+        where = f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+        self._progress.update(self._line, description=f"{self._done} answered, {where} heard")

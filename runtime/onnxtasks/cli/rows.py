@@ -170,6 +170,7 @@ WORDS = View(word_rows, below=True)
 WRITTEN = View(written_rows, whole=written, data=written_data)
 
 ROWS: dict[str, View] = {
+    "audio-classification": LABELS,
     "automatic-speech-recognition": View(transcript_rows),
     "depth-estimation": View(depth_rows, data=depth_data),
     "feature-extraction": VECTOR,

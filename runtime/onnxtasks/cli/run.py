@@ -2,10 +2,12 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import typer
 
@@ -46,8 +48,22 @@ from onnxtasks.cli.settings import (
     keywords,
     refuse_both,
 )
+from onnxtasks.cli.speech_options import SpeechOptions
 from onnxtasks.cli.streaming import is_alone, is_terminal, show_streamed
+from onnxtasks.cli.transcript_options import SPEECH, TranscriptOptions
+from onnxtasks.cli.transcripts import (
+    WORD_TIMES,
+    Heard,
+    Transcripts,
+    can_stream,
+    check_transcripts,
+    is_one_file,
+    show_segments,
+)
 from onnxtasks.errors import BundleError, InputError, OnnxTasksError
+
+Streamer: TypeAlias = Callable[[Named, dict[str, Any]], bool]
+"""Shows the answer to an input while it is made; False where it cannot."""
 
 WINDOW = 16  # inputs read ahead, so that some can share a run
 
@@ -65,6 +81,8 @@ def run(
     stream: Stream = None,
     files: FileOptions,
     timestamps: options.Timestamps = False,
+    speech: SpeechOptions,
+    transcripts: TranscriptOptions,
     as_json: options.JsonArray = False,
     as_jsonl: options.JsonLines = False,
     progress: options.Progress = None,
@@ -74,18 +92,17 @@ def run(
     A bad input is reported on stderr and the rest goes on; the exit code is then 1. An option that
     the bundle's task does not take is refused.
     """
-    refuse_both({"--json": as_json, "--jsonl": as_jsonl, "--stream": stream})
+    for other in ({"--stream": stream}, {"--format": transcripts.format}):
+        refuse_both({"--json": as_json, "--jsonl": as_jsonl} | other)
     task_name = task_of(bundle)
     told = {"timestamps": timestamps or None, "stream": stream}
-    check(task_name, inputs, asked, writing, files, **told)
-    chosen = keywords(task_name, asked, writing)
-    view = WORDS if timestamps else ROWS[task_name]
-    folders = Folders(files)
+    check(task_name, inputs, asked, writing, speech, files, transcripts, **told)
+    check_transcripts(transcripts, inputs)
+    chosen = keywords(task_name, asked, writing, speech)
     form: Form = "json" if as_json else "jsonl" if as_jsonl else "lines"
-    single = is_alone(inputs)
-    alone = single and form == "lines" and task_name in WRITING and is_terminal()
-    results = Results(form, view, alone=alone)
-    streams = alone if stream is None else stream
+    shown = Shown(task_name, form, inputs, transcripts, stream, timestamps=timestamps)
+    folders = Folders(files)
+    results = shown.results()
     with ExitStack() as stack:
         found, live = _source(inputs, stack)
         named = named_inputs(task_name, found, inputs)
@@ -94,40 +111,100 @@ def run(
         task = tasks.load(bundle, device=device, variant=variant, threads=threads)
         stack.enter_context(task)
         stack.enter_context(plain_warnings())
+        chosen |= shown.needed(task, results)
         if chosen:
             check_options(task, chosen)
         counter = Counter(progress, stack)
+        streams = shown.streams(task, results, counter.heard)
         for batch in windows(named, 1 if live or streams else WINDOW):
-            if streams and streamed(
-                task, batch[0], chosen, results, alone=single, wanted=bool(stream)
-            ):
+            if streams and streamed(streams, batch[0], chosen, results):
                 counter.add()
                 continue
             results.expect(batch)
             for one, answer in answers(task, batch, budget, chosen):
-                results.add(one, answer)
-                if not isinstance(answer, OnnxTasksError):
-                    folders.write(one, answer)
+                put(one, answer, results, folders)
                 counter.add()
     results.close()
     if results.failed:
         raise typer.Exit(1)
 
 
+def put(one: Named, answer: Any, results: Results | Transcripts, folders: Folders) -> None:
+    """Print an answer or error, and write what was asked for into folders."""
+    results.add(one, answer)
+    if not isinstance(answer, OnnxTasksError):
+        folders.write(one, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the answers of a task are shown, and whether while they are made."""
+
+    task: str
+    form: Form
+    inputs: InputOptions
+    transcripts: TranscriptOptions
+    stream: bool | None
+    timestamps: bool
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one input only, whose name need not stand beside its answer."""
+        return (is_one_file if self.task in SPEECH else is_alone)(self.inputs)
+
+    @property
+    def alone(self) -> bool:
+        """Whether a person sees the one answer as it is written."""
+        tells = self.task in WRITING or (self.task in SPEECH and not self.timestamps)
+        return self.single and self.form == "lines" and tells and is_terminal()
+
+    def results(self) -> Results | Transcripts:
+        """What prints or writes the answers."""
+        if self.transcripts.format is not None:
+            return Transcripts(self.transcripts, timed_words=self.timestamps)
+        view = WORDS if self.timestamps else ROWS[self.task]
+        return Results(self.form, view, alone=self.alone and self.task in WRITING)
+
+    def needed(self, task: Any, results: Results | Transcripts) -> dict[str, Any]:
+        """What `predict` has to be asked for, so that there is what is shown."""
+        words = isinstance(results, Transcripts) and results.needs_words
+        return dict(WORD_TIMES) if can_stream(task) and (words or self.timestamps) else {}
+
+    def streams(self, task: Any, results: Results | Transcripts, heard: Heard) -> Streamer | None:
+        """What shows an answer while it is made; None where it is shown as a whole.
+
+        Args:
+            task: The loaded one.
+            results: What prints or writes the answers.
+            heard: Told how far into a recording its segments are known, in seconds.
+        """
+        if self.task in WRITING:
+            wanted = self.alone if self.stream is None else self.stream
+            show = partial(show_streamed, task, alone=self.single, wanted=bool(self.stream))
+            return show if wanted else None
+        if self.task not in SPEECH or self.stream is False:
+            return None
+        if self.stream and not can_stream(task):
+            raise InputError("this model writes a recording down as a whole; leave --stream out")
+        if self.stream and (self.timestamps or not getattr(results, "can_stream", True)):
+            refuse("--stream shows segments; the times of words and JSON need the whole recording")
+        if not can_stream(task):
+            return None
+        if isinstance(results, Transcripts):
+            wanted = results.can_stream and (self.single or bool(self.stream))
+            return partial(results.stream, task, heard=heard) if wanted else None
+        show = partial(show_segments, task, alone=self.single, heard=heard)
+        return show if self.alone or self.stream else None
+
+
 def streamed(
-    task: Any,
-    one: Named,
-    chosen: dict[str, Any],
-    results: Results,
-    *,
-    alone: bool,
-    wanted: bool,
+    show: Streamer, one: Named, chosen: dict[str, Any], results: Results | Transcripts
 ) -> bool:
-    """Print the answer to an input as it is written; False where `predict` has to answer it."""
+    """Show the answer to an input as it is made; False where `predict` has to answer it."""
     if one.error is not None:
         return False
     try:
-        return show_streamed(task, one, chosen, alone=alone, wanted=wanted)
+        return show(one, chosen)
     except OnnxTasksError as error:
         results.add(one, error)
         return True
@@ -141,7 +218,10 @@ def check_options(task: Any, chosen: dict[str, Any]) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the first input tells it
-        task.predict([], **chosen)
+        try:
+            task.predict([], **chosen)
+        except TypeError as error:  # of two kinds of models of one task, it is the other
+            raise InputError(f"the bundle's model does not take this option: {error}") from None
 
 
 def answers(

@@ -10,6 +10,8 @@ from onnxtasks.cli.generation_options import READERS, SOURCES, WRITING, AnswerOp
 from onnxtasks.cli.inputs import is_json_lines
 from onnxtasks.cli.items import READS, is_text
 from onnxtasks.cli.output import refuse
+from onnxtasks.cli.speech_options import SpeechOptions
+from onnxtasks.cli.transcript_options import SPEECH, TranscriptOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class TaskOptions:
     mask_threshold: options.MaskThreshold = None
     overlap_mask_area_threshold: options.OverlapMaskAreaThreshold = None
     label_ids_to_fuse: options.LabelIdsToFuse = None
+    window_seconds: options.WindowSeconds = None
+    step_seconds: options.StepSeconds = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +88,13 @@ KEYWORDS = {
     "template": "hypothesis_template",
     "ignore_label": "ignore_labels",
     "impossible": "handle_impossible_answer",
+    "hotword": "hotwords",
+    "initial_prompt": "prompt",
     "stop": "stop_strings",
+    "translate": "task",
     "prompt_lookup": "prompt_lookup_num_tokens",
 }
-"""Fields of `TaskOptions` and `AnswerOptions` that have another name in `predict`."""
+"""Fields of the groups of options that have another name in `predict`."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "text-generation": {"return_full_text": False},
@@ -102,6 +109,7 @@ DETECTION = ("object-detection",)
 EMBEDDING = ("feature-extraction",)
 ENTITIES = ("token-classification",)
 SEGMENTS = ("image-segmentation",)
+SOUNDS = ("audio-classification",)
 WINDOWS = (*ENTITIES, *SOURCES)
 VECTORS = (*EMBEDDING, "image-feature-extraction")
 ZERO_SHOT = ("zero-shot-classification",)
@@ -114,8 +122,9 @@ TAKES: dict[str, tuple[str, ...]] = {
     "context": ANSWERING,
     "context_file": ANSWERING,
     "query": ("text-ranking",),
-    "timestamps": ("automatic-speech-recognition",),
+    "timestamps": SPEECH,
     "top_k": (
+        *SOUNDS,
         "fill-mask",
         "image-classification",
         "next-sentence-prediction",
@@ -125,7 +134,7 @@ TAKES: dict[str, tuple[str, ...]] = {
         "text-ranking",
         *WRITING,
     ),
-    "function": ("image-classification", "text-classification", "text-ranking"),
+    "function": (*SOUNDS, "image-classification", "text-classification", "text-ranking"),
     "long_text": (
         "feature-extraction",
         "fill-mask",
@@ -158,11 +167,16 @@ TAKES: dict[str, tuple[str, ...]] = {
     "mask_threshold": SEGMENTS,
     "overlap_mask_area_threshold": SEGMENTS,
     "label_ids_to_fuse": SEGMENTS,
+    "window_seconds": SOUNDS,
+    "step_seconds": SOUNDS,
     "draw": (*DEPTH, *SEGMENTS, *DETECTION),
     "save_masks": SEGMENTS,
     "save_depth": DEPTH,
-    "stream": WRITING,
+    "stream": (*WRITING, *SPEECH),
+    **dict.fromkeys((field.name for field in fields(TranscriptOptions)), SPEECH),
+    **dict.fromkeys((field.name for field in fields(SpeechOptions)), SPEECH),
     **dict.fromkeys((field.name for field in fields(AnswerOptions)), WRITING),
+    **dict.fromkeys(("max_new_tokens", "num_beams", "seed", "temperature"), (*WRITING, *SPEECH)),
     "prefix": SOURCES,
     "source": ("translation",),
     "target": ("translation",),
@@ -245,6 +259,8 @@ def keywords(task: str, *groups: Any) -> dict[str, Any]:
     said |= {n: read(flag(n), said[n]) for n, read in READERS.items() if n in said}
     if said.get("top_k") == options.ALL:
         said["top_k"] = None
+    if "translate" in said:
+        said["translate"] = "translate"  # the name of the task
     for name in ("labels", "targets"):
         if name in said:
             said[name] = names_in(flag(name), said[name])

@@ -10,6 +10,7 @@ from onnxtasks.errors import BundleError
 from onnxtasks.tasks.base import Task
 
 TASKS = {
+    "audio-classification": "onnxtasks.tasks.audio_classification:AudioClassifier",
     "automatic-speech-recognition": "onnxtasks.tasks.speech_recognition:SpeechRecognizer",
     "depth-estimation": "onnxtasks.tasks.depth_estimation:DepthEstimator",
     "feature-extraction": "onnxtasks.tasks.feature_extraction:Embedder",
@@ -30,6 +31,10 @@ TASKS = {
     "zero-shot-classification": "onnxtasks.tasks.zero_shot_classification:ZeroShotClassifier",
 }
 """Task -> module and class; imported when needed, with the libraries of that task alone."""
+KINDS = {
+    ("automatic-speech-recognition", "decoder"): "onnxtasks.tasks.whisper_speech:WhisperRecognizer",
+}
+"""Task and the role of a graph -> the class of bundles with such a graph, instead of the task's."""
 
 
 def task_class(name: str) -> type[Task[Any, Any]]:
@@ -40,7 +45,24 @@ def task_class(name: str) -> type[Task[Any, Any]]:
     """
     if name not in TASKS:
         raise BundleError(f"unknown task {name!r}; known: {', '.join(sorted(TASKS))}")
-    module, _, kind = TASKS[name].partition(":")
+    return _imported(TASKS[name])
+
+
+def bundle_class(bundle: Bundle) -> type[Task[Any, Any]]:
+    """Import the class that answers with a bundle.
+
+    Raises:
+        BundleError: Of an unknown task.
+    """
+    roles = {role for one in bundle.manifest.variants.values() for role in one.graphs}
+    for (task, role), place in KINDS.items():
+        if task == bundle.manifest.task and role in roles:
+            return _imported(place)
+    return task_class(bundle.manifest.task)
+
+
+def _imported(place: str) -> type[Task[Any, Any]]:
+    module, _, kind = place.partition(":")
     task: type[Task[Any, Any]] = getattr(import_module(module), kind)
     return task
 
@@ -71,5 +93,4 @@ def load(
         DeviceError: The device is not there, or the bundle has no variant for it.
     """
     bundle = Bundle.open(folder, verify=verify)
-    task = task_class(bundle.manifest.task)
-    return task.from_opened(bundle, device=device, variant=variant, threads=threads)
+    return bundle_class(bundle).from_opened(bundle, device=device, variant=variant, threads=threads)
