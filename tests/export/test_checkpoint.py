@@ -98,7 +98,7 @@ def test_an_unknown_model_type(bert):
 
 
 def test_a_task_or_family_without_an_export_lists_what_there_is(bert):
-    with pytest.raises(UnsupportedModelError, match="no export for task 'oracle'.*supported: audio"):
+    with pytest.raises(UnsupportedModelError, match="no export for task 'oracle'.*supported: aud"):
         load_checkpoint(str(bert), "oracle")
     with pytest.raises(
         UnsupportedModelError, match="no export of 'bert' for image-classification; supported"
