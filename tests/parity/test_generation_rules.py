@@ -13,8 +13,9 @@ from transformers.generation import GenerationMixin
 
 from onnxtasks.generation.history import History
 from onnxtasks.generation.options import GenerationDefaults, settings
-from onnxtasks.generation.rules import log_softmax, rules_for
+from onnxtasks.generation.rules import rules_for
 from onnxtasks.generation.warpers import warper_for
+from onnxtasks.ops.scores import log_softmax
 
 WORDS, STEPS, EOS = 24, 21, 2
 PROMPTS = [[7, 8, 9, 7, 8], [1], [4, 4, 4, 4, 11, 12, 4, 4], [1, 20]]

@@ -17,8 +17,9 @@ from onnxtasks.generation.history import History
 from onnxtasks.generation.options import AllowedTokens, Settings, UserRule
 from onnxtasks.generation.reader import Float, Int
 from onnxtasks.generation.rules_repetition import Rule
+from onnxtasks.ops.scores import log_softmax
 
-__all__ = ["Rule", "log_softmax", "rules_for"]
+__all__ = ["Rule", "rules_for"]
 
 
 def rules_for(settings: Settings, *, words: int, room: int | None = None) -> list[Rule]:
@@ -159,16 +160,6 @@ def user_rule(rule: UserRule) -> Rule:
         return result
 
     return checked
-
-
-def log_softmax(scores: Float) -> Float:
-    """Log-probabilities over the last axis; a row of -inf only stays what it is."""
-    highest = scores.max(-1, keepdims=True)
-    with np.errstate(divide="ignore", over="ignore"):
-        shifted: Float = scores - np.where(np.isfinite(highest), highest, 0)
-        totals = np.log(np.exp(shifted).sum(-1, keepdims=True))
-    shifted -= np.where(np.isfinite(totals), totals, 0)
-    return shifted
 
 
 def _check_ids(settings: Settings, words: int) -> None:

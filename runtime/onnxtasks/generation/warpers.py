@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from onnxtasks.generation.options import Settings
 from onnxtasks.generation.reader import Float, Int
-from onnxtasks.generation.rules import log_softmax
+from onnxtasks.ops.scores import log_softmax
 from onnxtasks.ops.top import Index, around_the_best
 
 Bool: TypeAlias = npt.NDArray[np.bool_]

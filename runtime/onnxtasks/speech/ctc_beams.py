@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 
 from onnxtasks.ops.ctc import CtcSpec, Piece, Pieces, merge
-from onnxtasks.ops.scores import Float
+from onnxtasks.ops.scores import Float, log_softmax
 from onnxtasks.speech.beam_decoder import Beam, BeamDecoder, BeamState
 from onnxtasks.speech.ctc_greedy import shifted, spans
 from onnxtasks.speech.ctc_options import BeamOptions
@@ -161,10 +161,3 @@ def symbols_for_beams(spec: CtcSpec) -> tuple[str, ...]:
     found = [" " if symbol == spec.word_delimiter else symbol for symbol in found]
     found[spec.blank] = ""
     return tuple(found)
-
-
-def log_softmax(logits: Float) -> Float:
-    """Log-probabilities over the last axis; of the same shape."""
-    less = logits - logits.max(-1, keepdims=True)
-    log_probs: Float = less - np.log(np.exp(less).sum(-1, keepdims=True))
-    return log_probs

@@ -13,7 +13,7 @@ import numpy as np
 
 from onnxtasks.errors import InputError
 from onnxtasks.generation.reader import Float, Int
-from onnxtasks.generation.rules import log_softmax
+from onnxtasks.ops.scores import log_softmax
 from onnxtasks.speech.whisper_options import LOW_TEMPERATURE, WhisperSettings
 from onnxtasks.speech.whisper_spec import WhisperSpec
 

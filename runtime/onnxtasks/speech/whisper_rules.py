@@ -6,8 +6,9 @@ import numpy.typing as npt
 from onnxtasks.generation.history import History
 from onnxtasks.generation.reader import Float, Int
 from onnxtasks.generation.result import Ending
-from onnxtasks.generation.rules import Rule, log_softmax
+from onnxtasks.generation.rules import Rule
 from onnxtasks.generation.search import Candidates, Warp
+from onnxtasks.ops.scores import log_softmax
 
 Bool = npt.NDArray[np.bool_]
 

@@ -6,7 +6,8 @@ import pytest
 from onnxtasks.errors import InputError
 from onnxtasks.generation.history import History
 from onnxtasks.generation.options import GenerationDefaults, settings
-from onnxtasks.generation.rules import log_softmax, rules_for
+from onnxtasks.generation.rules import rules_for
+from onnxtasks.ops.scores import log_softmax
 
 NO = -np.inf
 

@@ -9,9 +9,10 @@ import pytest
 
 from onnxtasks.bundle import Bundle, Manifest, record_files
 from onnxtasks.errors import BundleError, InputError
+from onnxtasks.ops.scores import log_softmax
 from onnxtasks.session import Feeds, Outputs
 from onnxtasks.speech.beam_decoder import BeamDecoder
-from onnxtasks.speech.ctc_beams import log_softmax, symbols_for_beams
+from onnxtasks.speech.ctc_beams import symbols_for_beams
 from onnxtasks.tasks.speech_recognition import (
     CtcSpeechSpec,
     LanguageModelSpec,
