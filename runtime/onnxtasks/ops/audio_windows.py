@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from onnxtasks.errors import InputError
 from onnxtasks.ops.audio import AudioSpec
 from onnxtasks.ops.scores import Float
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +56,27 @@ def cut_windows(blocks: Iterable[Float], window: int, step: int) -> Iterator[tup
 
 
 def shared_runs(
-    windows: Iterable[Window], seconds: Callable[[int], float], budget: float
-) -> Iterator[list[Window]]:
+    windows: Iterable[T], size: Callable[[T], float], limit: float
+) -> Iterator[list[T]]:
     """Neighbours that share a run.
 
     Args:
         windows: Read as they are needed.
-        seconds: What so many samples cost a run.
-        budget: The longest window's cost times their number is at most this; one that is above it
+        size: What a window costs a run.
+        limit: The largest window's size times their number is at most this; one that is above it
             is alone.
 
     Yields:
         One window or more.
     """
-    run: list[Window] = []
+    run: list[T] = []
+    largest = 0.0
     for window in windows:
-        longest = max(len(one.samples) for one in (*run, window))
-        if run and seconds(longest) * (len(run) + 1) > budget:
+        own = size(window)
+        largest = max(largest, own)
+        if run and largest * (len(run) + 1) > limit:
             yield run
-            run = []
+            run, largest = [], own
         run.append(window)
     if run:
         yield run

@@ -145,27 +145,6 @@ def kept_frames(window: Window, frames: int, align_to: int) -> slice:
     return slice(window.left // align_to, stop)
 
 
-def shared_runs(
-    windows: Iterable[tuple[int, Window]], limit: float
-) -> Iterator[list[tuple[int, Window]]]:
-    """Neighbours that share a run.
-
-    Args:
-        windows: With the recording that each is of.
-        limit: Samples of a run, padding included; a longer window is alone.
-    """
-    run: list[tuple[int, Window]] = []
-    longest = 0
-    for index, window in windows:
-        longest = max(longest, len(window.samples))
-        if run and longest * (len(run) + 1) > limit:
-            yield run
-            run, longest = [], len(window.samples)
-        run.append((index, window))
-    if run:
-        yield run
-
-
 def _is_time(value: object) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False

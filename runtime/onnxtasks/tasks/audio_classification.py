@@ -219,7 +219,9 @@ class AudioClassifier(Task[AudioLike, list[Label]]):
     ) -> Iterator[tuple[Window, Float]]:
         """Each window with its scores [class], in order; no more than a run of them is held."""
         for run in shared_runs(
-            staged("preprocess", self.windows(items, plan)), self.seconds, BUDGET
+            staged("preprocess", self.windows(items, plan)),
+            lambda window: self.seconds(len(window.samples)),
+            BUDGET,
         ):
             scores = apply_function(self.logits(run), function or self.spec.function)
             yield from zip(run, scores, strict=True)

@@ -11,10 +11,11 @@ from onnxtasks.bundle import Bundle
 from onnxtasks.errors import DamagedRecordingWarning, InputError
 from onnxtasks.ops.audio import AudioLike, normalise, pad, read_audio
 from onnxtasks.ops.audio_files import check_rate
+from onnxtasks.ops.audio_windows import shared_runs
 from onnxtasks.ops.scores import Float
 from onnxtasks.session import Feeds, Session
 from onnxtasks.speech.beam_decoder import BeamDecoder
-from onnxtasks.speech.chunks import Chunking, cut, kept_frames, shared_runs
+from onnxtasks.speech.chunks import Chunking, cut, kept_frames
 from onnxtasks.speech.ctc_beams import BeamHearing, LiveBeams
 from onnxtasks.speech.ctc_decoders import Decoders
 from onnxtasks.speech.ctc_greedy import GreedyHearing, LiveGreedy
@@ -108,7 +109,7 @@ class SpeechRecognizer(Task[AudioLike, Transcript]):
             raise InputError(f"budget is {budget!r}; it is a number of seconds above 0")
         heard, damage = [hear() for _ in items], dict[int, str]()
         windows = read_windows(items, self.spec, how, damage)
-        for run in shared_runs(windows, budget * self._rate):
+        for run in shared_runs(windows, lambda one: len(one[1].samples), budget * self._rate):
             with stage("run"):
                 rows = self.logits([self._normalised(window.samples) for _, window in run])
             with stage("postprocess"):

@@ -48,7 +48,7 @@ def test_little_is_held():
 
 def test_a_run_is_as_large_as_the_budget():
     windows = [Window(0, 0, np.zeros(size, np.float32)) for size in (2, 2, 2, 3, 9, 1)]
-    runs = shared_runs(windows, lambda samples: samples / 2, 3.0)
+    runs = shared_runs(windows, lambda window: len(window.samples) / 2, 3.0)
     assert [[len(window.samples) for window in run] for run in runs] == [[2, 2, 2], [3], [9], [1]]
     assert list(shared_runs([], float, 3.0)) == []
 

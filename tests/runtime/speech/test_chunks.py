@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from onnxtasks.errors import InputError
+from onnxtasks.ops.audio_windows import shared_runs
 from onnxtasks.speech.chunks import (
     Chunking,
     Window,
     chunking,
     cut,
     kept_frames,
-    shared_runs,
     whole_or_cut,
 )
 
@@ -21,6 +21,11 @@ def test_seconds_become_samples_that_are_multiples_of_the_frame_step():
     assert chunking(1.2, None, 100, 10) == Chunking(120, 20, 20)
     assert chunking(1.2, 0, 100) == Chunking(120, 0, 0)
     assert chunking(1.2, None, 100, 10).step == 80
+
+
+def samples_of(window):
+    """Of a window with its recording."""
+    return len(window[1].samples)
 
 
 def places(total, how):
@@ -100,11 +105,13 @@ def test_neighbours_share_a_run_within_the_padded_limit():
         (index, Window(np.zeros(size, np.float32), 0, 0)) for index, size in enumerate(lengths)
     ]
 
-    runs = list(shared_runs(windows, 12))
+    runs = list(shared_runs(windows, samples_of, 12))
 
     assert [[index for index, _ in run] for run in runs] == [[0, 1], [2, 3], [4], [5]]
-    assert list(shared_runs([], 12)) == []
-    assert [len(run) for run in shared_runs(windows, 1)] == [1] * 6  # a longer one is alone
+    assert list(shared_runs([], samples_of, 12)) == []
+    assert [len(run) for run in shared_runs(windows, samples_of, 1)] == [
+        1
+    ] * 6  # a longer one is alone
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "3", True])
