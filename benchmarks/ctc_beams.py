@@ -1,8 +1,8 @@
 """CTC beam search against pyctcdecode on the same log-probabilities and language model.
 
-`python -m benchmarks.ctc_beams --pyctcdecode PYTHON`, where PYTHON is the interpreter of an
-environment with numpy<2, pyctcdecode==0.5.0 and kenlm. Both decode by turns, each in a process of
-its own with one thread. Prints a Markdown table: the medians of the rounds, in milliseconds.
+`python -m benchmarks.ctc_beams`; pyctcdecode wants numpy<2 and gets an environment of its own. Both
+decode by turns, each in a process of its own with one thread. Prints a Markdown table: the medians
+of the rounds, in milliseconds.
 """
 
 import argparse
@@ -188,7 +188,9 @@ def _turns(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pyctcdecode", metavar="PYTHON", help="its environment's interpreter")
+    parser.add_argument(
+        "--pyctcdecode", metavar="PYTHON", help="the interpreter that has it, where one is there"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--symbols", type=int, nargs="+", choices=SIZES, default=SIZES)
     parser.add_argument("--frames", type=int, nargs="+", default=FRAMES)
@@ -196,7 +198,8 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     if chosen.worker:
         work()
-    elif not chosen.pyctcdecode:
-        parser.error("--pyctcdecode is needed")
     else:
-        compare(chosen.pyctcdecode, chosen.rounds, chosen.symbols, chosen.frames)
+        from benchmarks.environments import interpreter  # not there in the worker's environment
+
+        python = chosen.pyctcdecode or str(interpreter("pyctcdecode"))
+        compare(python, chosen.rounds, chosen.symbols, chosen.frames)

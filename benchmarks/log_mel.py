@@ -1,21 +1,20 @@
 """Whisper's log-mel features: seconds of ours, of faster-whisper's and of transformers'.
 
-`python -m benchmarks.log_mel`. faster-whisper is looked for where Python finds it, and only its
-module that computes features is loaded, which needs numpy alone; an installation without its
-dependencies will do (`pip install --no-deps --target FOLDER faster-whisper`, and FOLDER in
-PYTHONPATH). The forms take turns. Prints a Markdown table of median and fastest milliseconds a
-recording, and how far each is from transformers with torch.
+`python -m benchmarks.log_mel`. faster-whisper gets an environment of its own, of which only the
+module that computes features is loaded; it needs numpy alone. The forms take turns. Prints a
+Markdown table of median and fastest milliseconds a recording, and how far each is from
+transformers with torch.
 """
 
 import importlib.util
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from benchmarks.environments import interpreter
 from onnxtasks.ops.scores import Float
 from onnxtasks.speech.log_mel import LogMel
 from onnxtasks.speech.whisper_spec import MelSpec
@@ -39,15 +38,13 @@ def ours(bands: int) -> Form:
     return LogMel(spec)
 
 
-def faster_whisper(bands: int) -> Form | None:
-    """faster-whisper's; None where it is not installed. It pads a window's features, not sounds."""
-    package = importlib.util.find_spec("faster_whisper")
-    if package is None or package.origin is None:
-        return None
-    path = Path(package.origin).with_name("feature_extractor.py")
+def faster_whisper(bands: int) -> Form:
+    """faster-whisper's, which pads a window's features, not its sound."""
+    place = interpreter("faster-whisper").parents[1]
+    path = next(place.glob("lib/python*/site-packages/faster_whisper/feature_extractor.py"))
     spec = importlib.util.spec_from_file_location("feature_extractor", path)
     if spec is None or spec.loader is None:
-        return None
+        raise ImportError(f"{path} cannot be loaded")
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     extractor = module.FeatureExtractor(feature_size=bands)
@@ -102,12 +99,11 @@ def main() -> None:
             "transformers, torch": transformers_with("torch", bands),
             "transformers, numpy": transformers_with("numpy", bands),
         }
-        present = {name: form for name, form in forms.items() if form is not None}
         for seconds in SECONDS:
             samples = recording(seconds)
-            expected = present["transformers, torch"](samples)
-            times = milliseconds(present, samples)
-            for name, form in present.items():
+            expected = forms["transformers, torch"](samples)
+            times = milliseconds(forms, samples)
+            for name, form in forms.items():
                 far = float(np.abs(form(samples) - expected).max())
                 print(
                     f"| {bands} | {seconds:g} s | {name} | {median(times[name]):.1f} | "

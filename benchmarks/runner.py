@@ -19,7 +19,7 @@ from benchmarks.figures import timing
 from benchmarks.machine import machine_cpu_seconds, process_cpu_seconds
 from benchmarks.results import EngineResult, Plan, Starts, Timing
 
-ANSWER_SECONDS = 300.0  # a worker that is silent for longer has failed
+ANSWER_SECONDS = 300.0
 SETTLE_SECONDS = 0.2  # threads of onnxruntime and OpenMP spin for a while before they sleep
 LEAD_IN_SECONDS = 0.3  # of calls before the first round, not counted
 
@@ -46,13 +46,17 @@ class WorkerError(RuntimeError):
 class Worker:
     """A process that serves one engine; a context manager that ends it."""
 
-    def __init__(self, command: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, command: Sequence[str], threads: int, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         """Start the process.
 
         Args:
             command: What to run; it speaks the protocol of `benchmarks.worker`.
             threads: For every library that reads its number of threads from the environment.
+            answer_seconds: A worker that is silent for longer has failed.
         """
+        self._answer_seconds = answer_seconds
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # in __exit__
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
@@ -96,8 +100,8 @@ class Worker:
 
     def _receive(self) -> dict[str, Any]:
         out = self._process.stdout
-        if out is None or not select.select([out], [], [], ANSWER_SECONDS)[0]:
-            raise WorkerError(self._story(f"no answer in {ANSWER_SECONDS:.0f} s"))
+        if out is None or not select.select([out], [], [], self._answer_seconds)[0]:
+            raise WorkerError(self._story(f"no answer in {self._answer_seconds:.0f} s"))
         line = out.readline()
         if not line:
             self._process.wait()

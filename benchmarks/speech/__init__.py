@@ -1,0 +1,1 @@
+"""Speech recognition against the engines a user could pick: from file to text, and its parts."""
