@@ -30,13 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the suite; 1 where something failed, 0 otherwise, missed targets included."""
     options = _options(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    models = dict.fromkeys(CASES[name].model for name in options.cases)
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.speech.prepare", *models],
-        cwd=ROOT,
-        env=environment(options.threads),
-        check=True,
-    )
+    if options.prepare:
+        models = dict.fromkeys(CASES[name].model for name in options.cases)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.speech.prepare", *models],
+            cwd=ROOT,
+            env=environment(options.threads),
+            check=True,
+        )
     pythons = {
         name: sys.executable if engine.environment is None else str(interpreter(engine.environment))
         for name, engine in ENGINES.items()
@@ -132,6 +133,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns of each engine, at most")
     parser.add_argument(
         "--add", action="store_true", help="keep the other cases of an earlier run in --out"
+    )
+    parser.add_argument(
+        "--no-prepare",
+        dest="prepare",
+        action="store_false",
+        help="measure what an earlier run prepared, whatever has changed since",
     )
     parser.add_argument("--prepare-only", action="store_true", help="measure nothing")
     parser.add_argument("--threads", type=int, default=available_threads())

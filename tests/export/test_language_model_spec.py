@@ -8,8 +8,10 @@ import pytest
 from msgspec import to_builtins
 
 from onnxtasks.bundle import Bundle, Manifest, record_files
-from onnxtasks.errors import ExportError, UnsupportedModelError
+from onnxtasks.errors import ExportError, InputError, UnsupportedModelError
+from onnxtasks.speech.beam_decoder import read_language_model
 from onnxtasks.speech.ctc_spec import LanguageModelSpec
+from onnxtasks.speech.lexicon import hash_texts
 from onnxtasks.tasks.speech_recognition import SpeechRecognizer
 from onnxtasks_export.graphs.ctc import ctc_graph
 from onnxtasks_export.originals.speech_recognition import comparison, spec_of, write_decoder
@@ -46,7 +48,7 @@ def folder(tmp_path):
     (root / "alphabet.json").write_text(json.dumps({"labels": LABELS, "is_bpe": False}))
     (model / "attrs.json").write_text(json.dumps(ATTRIBUTES))
     (model / "unigrams.txt").write_text("ab\nba\n")
-    (model / "5gram.arpa").write_text("\\data\\\n")
+    (model / "5gram.arpa").write_text(ARPA)
     (model / ".hidden.bin").write_text("")
     return root
 
@@ -55,7 +57,7 @@ def test_a_folder_becomes_a_spec_and_files(folder, tmp_path):
     made = language_model_spec(folder, SYMBOLS)
 
     assert made == LanguageModelSpec(
-        file="language_model/5gram.arpa",
+        file="language_model/ngrams/ngrams.json",
         symbols=LABELS,
         unigrams="language_model/unigrams.txt",
         alpha=0.7,
@@ -66,9 +68,36 @@ def test_a_folder_becomes_a_spec_and_files(folder, tmp_path):
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     write_language_model(folder, made, bundle)
-    files = sorted(str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file())
-    assert files == ["language_model/5gram.arpa", "language_model/unigrams.txt"]
-    assert (bundle / files[1]).read_text() == "ab\nba\n"
+    assert (bundle / "language_model" / "unigrams.txt").read_text() == "ab\nba\n"
+    assert not list(bundle.rglob("*.arpa"))
+    read = read_language_model(bundle / made.file)
+    written = read_language_model(folder / "language_model" / "5gram.arpa")
+    words = hash_texts(["AB", "BA"])
+    state = np.repeat(read.start(True), 2, axis=0)
+    for mine, theirs in zip(
+        read.advance(state, words, str), written.advance(state, words, str), strict=True
+    ):
+        assert mine.tolist() == theirs.tolist()
+
+
+def test_a_binary_model_is_copied(folder, tmp_path):
+    (folder / "language_model" / "5gram.arpa").rename(folder / "language_model" / "5gram.bin")
+
+    made = language_model_spec(folder, SYMBOLS)
+
+    assert made is not None
+    assert made.file == "language_model/5gram.bin"
+    write_language_model(folder, made, tmp_path)
+    assert (tmp_path / made.file).read_text() == ARPA
+
+
+def test_a_wrong_arpa_file_is_told_with_its_line(folder, tmp_path):
+    (folder / "language_model" / "5gram.arpa").write_text(ARPA.replace("1=4", "1=5"))
+
+    made = language_model_spec(folder, SYMBOLS)
+
+    with pytest.raises(InputError, match=r"5gram.arpa.*line \d+"):
+        write_language_model(folder, made, tmp_path)
 
 
 def test_empty_unigrams_are_the_models_own(folder, tmp_path):

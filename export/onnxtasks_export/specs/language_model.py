@@ -15,10 +15,15 @@ from huggingface_hub import snapshot_download
 
 from onnxtasks.errors import ExportError, UnsupportedModelError
 from onnxtasks.speech.ctc_spec import LanguageModelSpec
+from onnxtasks.speech.ngram_cache import MANIFEST, write_cache
+from onnxtasks.speech.ngram_file import read_arpa
 
 ALPHABET, FOLDER = "alphabet.json", "language_model"
 ATTRIBUTES, UNIGRAMS = "attrs.json", "unigrams.txt"
-NGRAMS = (".arpa", ".bin", ".binary")
+ARPA = ".arpa"
+NGRAMS = (ARPA, ".bin", ".binary")
+ARRAYS = f"ngrams/{MANIFEST}"
+"""What an ARPA file becomes in a bundle."""
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 
@@ -72,8 +77,9 @@ def language_model_spec(folder: Path, symbols: Sequence[str]) -> LanguageModelSp
     _check_alphabet(alphabet, symbols)
     attributes = _read(folder / FOLDER / ATTRIBUTES, Attributes)
     words = folder / FOLDER / UNIGRAMS
+    ngrams = _ngrams(folder / FOLDER)
     return LanguageModelSpec(
-        file=f"{FOLDER}/{_ngrams(folder / FOLDER).name}",
+        file=f"{FOLDER}/{ARRAYS if ngrams.suffix == ARPA else ngrams.name}",
         symbols=alphabet.labels,
         unigrams=f"{FOLDER}/{UNIGRAMS}" if words.is_file() and words.stat().st_size else None,
         alpha=attributes.alpha,
@@ -84,20 +90,30 @@ def language_model_spec(folder: Path, symbols: Sequence[str]) -> LanguageModelSp
 
 
 def write_language_model(folder: Path, spec: LanguageModelSpec | None, bundle: Path) -> None:
-    """Copy what the spec names into the bundle.
+    """Write what the spec names into the bundle.
+
+    An ARPA file becomes arrays, which a bundle's user maps into memory: reading the text would take
+    longer than loading the model.
 
     Args:
         folder: The checkpoint's.
         spec: Of `language_model_spec`.
         bundle: The bundle's folder.
+
+    Raises:
+        InputError: The ARPA file is wrong; says in which line.
     """
     if spec is None:
         return
-    for name in (spec.file, spec.unigrams):
-        if name is not None:
-            (bundle / name).parent.mkdir(exist_ok=True)
-            # The content: files of the hub's cache are links.
-            shutil.copyfile(folder / name, bundle / name)
+    (bundle / FOLDER).mkdir(exist_ok=True)
+    ngrams = _ngrams(folder / FOLDER)
+    if ngrams.suffix == ARPA:
+        write_cache(read_arpa(ngrams), (bundle / spec.file).parent)
+    else:
+        shutil.copyfile(ngrams, bundle / spec.file)
+    if spec.unigrams is not None:
+        # The content: files of the hub's cache are links.
+        shutil.copyfile(folder / spec.unigrams, bundle / spec.unigrams)
 
 
 def _ngrams(folder: Path) -> Path:

@@ -12,7 +12,8 @@ class LanguageModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """An n-gram language model over words, and how beam search weighs it."""
 
     file: str
-    """Its file in the bundle: ARPA text (.arpa), or KenLM's binary form."""
+    """Its file in the bundle: ngrams.json, with arrays beside it; ARPA text (.arpa), of which they
+    are made; or KenLM's binary form."""
     symbols: tuple[str, ...]
     """What beam search reads the model's symbols as: "" the blank, " " between words."""
     unigrams: str | None = None

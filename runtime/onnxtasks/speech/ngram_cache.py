@@ -34,7 +34,7 @@ def read_ngrams(path: str | Path, cache: str | Path | None = None) -> NGramArray
     """Read an ARPA file, or a folder that was written as its cache.
 
     Args:
-        path: The file (gzipped or not) or folder.
+        path: The file (gzipped or not); or the folder, or the `MANIFEST` in it.
         cache: A folder that keeps the arrays of the file; made where it is not there or belongs to
             another state of the file. None: nothing is written.
 
@@ -43,6 +43,8 @@ def read_ngrams(path: str | Path, cache: str | Path | None = None) -> NGramArray
             written.
     """
     path = Path(path)
+    if path.name == MANIFEST:
+        return open_cache(path.parent)
     if path.is_dir():
         return open_cache(path)
     if not path.is_file():
