@@ -13,6 +13,7 @@ from onnxtasks.speech.log_mel import (
     mels,
     scaled,
 )
+from onnxtasks.speech.pieces import Pieces
 from onnxtasks.speech.whisper_spec import MelSpec
 
 SMALL = MelSpec(n_fft=4, hop_length=2, n_mels=1, sampling_rate=16000, chunk_seconds=0.0005)
@@ -137,7 +138,7 @@ def test_no_blocks_are_an_empty_recording():
 
 def features():
     pieces = [np.array([[0.0, 1, 2]], np.float32), np.array([[3.0, -9]], np.float32)]
-    return Features.of(SMALL, 10, pieces)
+    return Features(SMALL, 10, Pieces(pieces))
 
 
 def test_frames_are_cut_across_pieces():
