@@ -41,8 +41,8 @@ class History:
             blank: The symbol that says nothing.
         """
         self._blank = blank
-        self._parents: list[Small] = []
-        self._symbols: list[Small] = []
+        self._parents: list[Indices] = []
+        self._symbols: list[Indices] = []
         self._spans: list[tuple[int, int]] = []
         self._stretches: list[_Stretch] = []
         """What was before those steps."""
@@ -65,8 +65,8 @@ class History:
             start: First frame.
             end: One past the last frame.
         """
-        self._parents.append(parents.astype(np.int32))
-        self._symbols.append(symbols.astype(np.int32))
+        self._parents.append(parents)
+        self._symbols.append(symbols)
         self._spans.append((start, end))
 
     @property
@@ -134,12 +134,13 @@ class History:
 
     def _walk(self, beams: Indices) -> _Stretch:
         """The steps since settling, a line for each of the beams."""
-        path = np.empty((len(beams), len(self._parents)), np.int32)
-        for step in range(len(self._parents) - 1, -1, -1):
-            path[:, step] = self._symbols[step].take(beams)
-            beams = self._parents[step].take(beams).astype(np.int64)
+        path: list[Indices] = []
+        for parents, symbols in zip(reversed(self._parents), reversed(self._symbols), strict=True):
+            path.append(symbols.take(beams))
+            beams = parents.take(beams)
+        lines = np.array(path[::-1], np.int32).reshape(-1, len(beams)).T
         spans = np.array(self._spans, np.int64).reshape(-1, 2).T
-        return _Stretch(path, beams, spans)
+        return _Stretch(lines, beams, spans)
 
     def _runs(self, symbols: Indices, spans: Indices) -> list[Sign]:
         """Runs of the same symbol, but for blanks."""

@@ -6,8 +6,7 @@ until they are read back.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,8 @@ from onnxtasks.speech.lexicon import Doubles, Flags, Hashes
 Numbers: TypeAlias = npt.NDArray[np.int64]
 
 TEXT, ROW, PART, LENGTH = range(4)
-"""Rows of `_Beams.numbers`: hash of the finished words, their row in the table, hash and
-characters of the beginning of the next word."""
-
-KEPT_GRID = 1024
-"""Pairs of symbols and beams up to which their places are kept."""
+"""Rows of `_Beams.numbers`: hash of the finished words, their row in the table, hash of the
+beginning of the next word and, where the table asks for it, its characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +48,26 @@ class Found:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Beams:
+class _Beams(NamedTuple):
     """The best first."""
 
     scores: Doubles
     """[beam]: acoustic."""
     numbers: Numbers
-    """[TEXT ... LENGTH, beam]."""
+    """[TEXT ..., beam]."""
     last: Numbers
     """[beam]: last symbol; the blank at the start."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """The symbols of a step; columns, [symbol, 1]."""
 
     symbols: Numbers
     log_probs: Doubles
-    multipliers: Hashes
-    additions: Hashes
-    lengths: Numbers
+    factors: Numbers
+    """[PART ..., symbol, 1]: by what these numbers of a beam are multiplied..."""
+    terms: Numbers
+    """...and what is added then."""
     marks: Hashes
     breaks: Flags | None
     """None where none breaks."""
@@ -82,9 +77,8 @@ class _Step:
         return _Step(
             self.symbols[span],
             self.log_probs[span],
-            self.multipliers[span],
-            self.additions[span],
-            self.lengths[span],
+            self.factors[:, span],
+            self.terms[:, span],
             self.marks[span],
             self.breaks[span] if breaks and self.breaks is not None else None,
         )
@@ -106,8 +100,9 @@ class Search:
         self._settings = settings
         self._history = History(symbols.blank)
         self._frames = 0
+        rows = LENGTH if table.silent else LENGTH + 1
         self._beams = _Beams(
-            np.zeros(1), np.zeros((4, 1), np.int64), np.array([symbols.blank], np.int64)
+            np.zeros(1), np.zeros((rows, 1), np.int64), np.array([symbols.blank], np.int64)
         )
         self._has_closers = bool(symbols.closes.any())
         self._closers = symbols.additions[symbols.closes]
@@ -130,9 +125,10 @@ class Search:
         columns = self._columns(steps)
         counted = np.concatenate([[0], np.cumsum(breaks)])[steps.bounds]
         any_breaks = (np.diff(counted) > 0).tolist()
+        end_alike = [False, *(np.diff(steps.bounds) == 1).tolist()]
         for index, (start, end) in enumerate(zip(steps.starts, steps.ends, strict=True)):
             span = slice(steps.bounds[index], steps.bounds[index + 1])
-            parents = self._step(columns.part(span, any_breaks[index]))
+            parents = self._step(columns.part(span, any_breaks[index]), end_alike[index])
             self._history.add(parents, self._beams.last, start, end)
             if end - start > 1:
                 beams = self._beams
@@ -145,14 +141,15 @@ class Search:
     def _columns(self, steps: Steps) -> "_Step":
         """The symbols of all steps."""
         table, kept = self._symbols, steps.symbols
+        breaks = table.breaks[kept]
+        grown = len(self._beams.numbers) - PART
         return _Step(
             kept[:, None],
             steps.log_probs[:, None],
-            table.multipliers[kept][:, None],
-            table.additions[kept][:, None],
-            table.lengths[kept][:, None],
+            np.stack([table.multipliers[kept], np.ones_like(kept)])[:grown, :, None],
+            np.stack([table.additions[kept], table.lengths[kept]])[:grown, :, None],
             table.marks[kept][:, None],
-            table.breaks[kept][:, None],
+            breaks[:, None],
         )
 
     def settle(self) -> None:
@@ -177,7 +174,10 @@ class Search:
         """
         beams = self._beams
         texts = extended(beams.numbers[TEXT], beams.numbers[PART])
-        merged, chosen = _merged(texts, beams.scores)
+        merged = beams.scores.copy()
+        distinct = _merge(texts, merged)
+        chosen = np.arange(len(texts)) if distinct is None else distinct
+        merged = merged[chosen]
         rows, parts = beams.numbers[ROW][chosen], beams.numbers[PART][chosen]
         added = self._table.ending(rows, parts, lambda place: self._spell(int(chosen[place])))
         scores = merged + added
@@ -190,65 +190,72 @@ class Search:
             )
         ]
 
-    def _step(self, step: _Step) -> Numbers:
-        """Go through a step; returns [beam]: which beam before each was made of."""
-        beams, count = self._beams, len(self._beams.scores)
-        numbers = beams.numbers
-        beam_of, symbol_of = _grid(len(step.symbols), count)
-        source = beam_of  # [symbol, beam]: the column of `numbers` that is gone on from
-        stays = (step.symbols == beams.last).ravel().nonzero()[0]
-        stayed = stays % count
-        ends_word = step.breaks
-        if self._has_closers:
-            ends_word = self._after_closers(step, numbers[PART])
+    def _step(self, step: _Step, end_alike: bool) -> Numbers:
+        """Go through a step.
+
+        Args:
+            step: Its symbols.
+            end_alike: Whether it is known that the last symbols of all beams are the same.
+
+        Returns:
+            [beam] which beam before each was made of.
+        """
+        beams, numbers = self._beams, self._beams.numbers
+        stays = step.symbols == beams.last  # [symbol, beam]
+        before = numbers[PART:, None]
+        grown = before * step.factors + step.terms  # [PART ..., symbol, beam]
+        np.copyto(grown, before, where=stays)
+        finished = numbers[:PART, None]  # [TEXT and ROW, symbol or 1, beam]
+        ends_word = self._ends_word(step, numbers[PART])
         if ends_word is not None:
-            numbers = np.concatenate([numbers, self._closed()], axis=1)
-            source = source + ends_word * count
-            source.ravel()[stays] = stayed
-        parts = numbers[PART].take(source) * step.multipliers + step.additions
-        parts.ravel()[stays] = numbers[PART].take(stayed)
-        identities = (parts + numbers[TEXT].take(source) + step.marks).ravel()
-        scores, chosen = _merged(identities, (step.log_probs + beams.scores).ravel())
-        whence, source = source, source.ravel().take(chosen)
-        parts = parts.ravel().take(chosen)
-        lengths, combined = numbers[LENGTH, :0], scores
+            ends_word = ends_word & ~stays
+            np.copyto(grown, step.terms, where=ends_word)
+            finished = np.where(ends_word, self._closed()[:, None], finished)
+        scores = step.log_probs + beams.scores
+        distinct = None
+        # What differs but ends alike still differs after any symbol that ends no word.
+        if ends_word is not None or not end_alike:
+            distinct = _merge((grown[0] + finished[0] + step.marks).ravel(), scores.ravel())
+        combined = scores.ravel()
         if not self._table.silent:
-            grown = numbers[LENGTH].take(whence) + step.lengths
-            grown.ravel()[stays] = numbers[LENGTH].take(stayed)
-            lengths = grown.ravel().take(chosen)
-            combined = scores + self._table.totals(numbers[ROW].take(source))
-            combined += self._table.of_parts(parts, lengths)
-        order = self._likeliest(combined)
-        last = step.symbols.ravel().take(symbol_of.take(chosen.take(order)))
-        kept = numbers.take(source.take(order), axis=1)
-        kept[PART] = parts.take(order)
-        if lengths.size:
-            kept[LENGTH] = lengths.take(order)
+            combined = (scores + self._table.totals(finished[1])).ravel()
+            combined += self._table.of_parts(grown[0].ravel(), grown[1].ravel())
+        order = self._likeliest(combined, distinct)
+        symbol_of, parents = np.divmod(order, len(beams.scores))
+        kept = numbers.take(parents, axis=1)
+        kept[PART:] = grown.reshape(len(grown), -1).take(order, axis=1)
+        if ends_word is not None:
+            kept[:PART] = finished.reshape(PART, -1).take(order, axis=1)
+        last = step.symbols.ravel().take(symbol_of)
         if self._settings.prune_history:
             first = self._first_of_history(kept, last)
-            order, last, kept = order[first], last[first], kept[:, first]
-        self._beams = _Beams(scores.take(order), kept, last)
-        parents: Numbers = beam_of.ravel().take(chosen.take(order))
+            order, last, kept, parents = order[first], last[first], kept[:, first], parents[first]
+        self._beams = _Beams(scores.ravel().take(order), kept, last)
         return parents
 
-    def _likeliest(self, scores: Doubles) -> Numbers:
-        """The beams that go on, the best first."""
+    def _likeliest(self, scores: Doubles, among: Numbers | None = None) -> Numbers:
+        """The beams that go on, the best first.
+
+        Args:
+            scores: [beam].
+            among: Those that may; None: all.
+        """
+        if among is not None:
+            return among.take(self._likeliest(scores.take(among)))
         near = (scores >= scores.max() + self._settings.beam_prune_logp).nonzero()[0]
         order = (-scores.take(near)).argsort(kind="stable")
         best: Numbers = near.take(order[: self._settings.beam_width])
         return best
 
     def _closed(self) -> Numbers:
-        """What the beams' numbers are when their words end here."""
+        """[TEXT and ROW, beam]: what these are when the beams' words end here."""
         numbers = self._beams.numbers
-        closed = np.zeros_like(numbers)
-        closed[TEXT], closed[ROW] = self._table.close(
-            numbers[TEXT], numbers[ROW], numbers[PART], self._spell
-        )
-        return closed
+        return np.array(self._table.close(numbers[TEXT], numbers[ROW], numbers[PART], self._spell))
 
-    def _after_closers(self, step: _Step, parts: Hashes) -> Flags | None:
-        """[symbol, beam]: which symbols end words, those after ▁⁇▁ too; None where none does."""
+    def _ends_word(self, step: _Step, parts: Hashes) -> Flags | None:
+        """[symbol, beam or 1]: which symbols end words, those after ▁⁇▁ too; None: none does."""
+        if not self._has_closers:
+            return step.breaks
         closed = np.isin(parts, self._closers)
         if not closed.any():
             return step.breaks
@@ -277,41 +284,25 @@ class Search:
         return "".join(symbols.texts[symbol] for symbol in reversed(heard))
 
 
-def _merged(identities: Hashes, scores: Doubles) -> tuple[Doubles, Numbers]:
+def _merge(identities: Hashes, scores: Doubles) -> Numbers | None:
     """Add up the probabilities of equal hypotheses.
 
     Args:
         identities: [hypothesis].
-        scores: [hypothesis], log-probabilities.
+        scores: [hypothesis], log-probabilities; those of what stands for others are changed.
 
     Returns:
-        [group] their sums, and the last hypothesis of each group: it stands for the others, as in
-        pyctcdecode's _merge_beams.
+        [group] the last hypothesis of each group, in their order: it stands for the others, as in
+        pyctcdecode's _merge_beams. None: no two are equal.
     """
+    ordered = np.sort(identities)
+    same = ordered[1:] == ordered[:-1]
+    if not same.any():
+        return None
     order = identities.argsort()
-    ordered = identities.take(order)
-    new = ordered[1:] != ordered[:-1]
-    if new.all():
-        return scores, _grid(1, len(scores))[0][0]
-    starts = np.concatenate([[0], new.nonzero()[0] + 1])
+    starts = np.concatenate([[0], (~same).nonzero()[0] + 1])
     chosen = np.maximum.reduceat(order, starts)
-    sums = np.logaddexp.reduceat(scores.take(order), starts)
+    scores[chosen] = np.logaddexp.reduceat(scores.take(order), starts)
     # In the order of the hypotheses, so that ties are broken by it and not by hashes.
-    by_place = chosen.argsort()
-    return sums.take(by_place), chosen.take(by_place)
-
-
-def _grid(symbols: int, beams: int) -> tuple[Numbers, Numbers]:
-    """[symbol, beam]: the beam of each pair; [symbol * beam]: its symbol's place."""
-    # Making the small ones takes as long as half a step; large ones would only fill memory.
-    return _kept_grid(symbols, beams) if symbols * beams <= KEPT_GRID else _new_grid(symbols, beams)
-
-
-def _new_grid(symbols: int, beams: int) -> tuple[Numbers, Numbers]:
-    beam_of = np.tile(np.arange(beams), (symbols, 1))
-    symbol_of = np.repeat(np.arange(symbols), beams)
-    beam_of.flags.writeable = symbol_of.flags.writeable = False
-    return beam_of, symbol_of
-
-
-_kept_grid = lru_cache(maxsize=1024)(_new_grid)
+    chosen.sort()
+    return chosen

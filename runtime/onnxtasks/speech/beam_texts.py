@@ -59,10 +59,10 @@ class Fusion:
 
     def of_parts(self, parts: Hashes, lengths: npt.NDArray[np.int64]) -> Doubles:
         """[part]: what the beginning of a word adds: nothing, where a known word begins so."""
+        fits = lengths == 0 if self.lexicon is None else self.lexicon.begins(parts)
         cost = self.unk_score_offset * np.maximum(lengths, USUAL_LENGTH) / USUAL_LENGTH
-        if self.lexicon is None:
-            return cost * (lengths > 0)
-        return cost * ~self.lexicon.begins(parts)
+        cost[fits] = 0
+        return cost
 
 
 class TextTable:
@@ -130,13 +130,16 @@ class TextTable:
         made = extended(texts, words)
         if self.silent and not self._tails.shape[1]:
             return made, rows  # nobody asks for the rows
-        found = [self._rows.get(key, -1) for key in made.tolist()]
-        missing = {int(made[place]): place for place, row in enumerate(found) if row < 0}
-        if missing:
-            places = np.fromiter(missing.values(), np.int64, len(missing))
+        known, used = self._rows, self._used
+        while len(known) > used:  # what a language model failed at
+            known.popitem()
+        found = np.array([known.setdefault(key, len(known)) for key in made.tolist()], np.int64)
+        if len(known) > used:
+            places = np.empty(len(known) - used, np.int64)
+            new = (found >= used).nonzero()[0]
+            places[found.take(new) - used] = new  # one of each, where the same is there twice
             self._add(made[places], rows[places], words[places], lambda one: spell(places[one]))
-            found = [self._rows[key] for key in made.tolist()]
-        return made, np.array(found, np.int64)
+        return made, found
 
     def ending(self, rows: Rows, words: Hashes, spell: Callable[[int], str]) -> Doubles:
         """[text]: what is added when each text ends with a word; the empty word counts too."""
@@ -160,8 +163,9 @@ class TextTable:
         return table
 
     def _add(self, made: Hashes, rows: Rows, words: Hashes, spell: Callable[[int], str]) -> None:
-        new = np.arange(self._used, self._used + len(made))
-        self._reserve(self._used + len(made))
+        used = self._used + len(made)
+        self._reserve(used)
+        new = slice(self._used, used)
         if self._fusion:
             scores, after = self._fusion.score(self._states[rows], words, spell, ends=False)
             self._model_scores[new] = self._model_scores[rows] + scores
@@ -172,10 +176,10 @@ class TextTable:
         self._bonus[new] = bonus
         self._totals[new] = self._model_scores[new] + bonus
         self._hashes[new] = made
-        self._tails[new, :-1] = self._tails[rows, 1:]
-        self._tails[new, -1:] = words[:, None]
-        self._rows.update(zip(made.tolist(), new.tolist(), strict=True))
-        self._used += len(made)
+        if self._tails.shape[1]:
+            self._tails[new, :-1] = self._tails[rows, 1:]
+            self._tails[new, -1] = words
+        self._used = used
 
     def _reserve(self, size: int) -> None:
         """Make the arrays at least so long; they double, so that this is rare."""

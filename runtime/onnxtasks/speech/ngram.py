@@ -11,7 +11,6 @@ from onnxtasks.speech.lexicon import (
     Flags,
     Hashes,
     Lexicon,
-    contains,
     hash_texts,
 )
 from onnxtasks.speech.ngram_file import UNKNOWN, NGramArrays
@@ -133,12 +132,12 @@ class NGramModel:
             after[:, 0] = ids
         for length, keys in enumerate(arrays.keys, 1):  # of the context
             context = states[:, length - 1]
-            wanted = np.where(context < 0, -1, context * self._size + ids)
+            wanted = context * self._size + ids  # negative, and no key, where there is no context
             places = keys.searchsorted(wanted)
-            found = contains(keys, wanted)
-            places = np.where(found, places, -1)
-            backoff = np.where(context < 0, 0, arrays.backoffs[length - 1][context])
-            scores = np.where(found, arrays.scores[length][places], scores + backoff)
+            found = keys.take(places, mode="clip") == wanted
+            backoff = np.where(context < 0, 0, arrays.backoffs[length - 1].take(context))
+            longer = arrays.scores[length].take(places, mode="clip")
+            scores = np.where(found, longer, scores + backoff)
             if length < self.order - 1:
-                after[:, length] = places
+                after[:, length] = np.where(found, places, -1)
         return scores, after

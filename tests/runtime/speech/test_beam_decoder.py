@@ -12,6 +12,8 @@ from onnxtasks.errors import InputError
 from onnxtasks.speech import beam_history
 from onnxtasks.speech.beam_decoder import Beam, BeamDecoder
 from onnxtasks.speech.beam_symbols import Sign, Word
+from onnxtasks.speech.ngram import NGramModel
+from onnxtasks.speech.ngram_cache import read_ngrams
 from tests.runtime.speech.arpa import ARPA
 
 SYMBOLS = ["", " ", "a", "b"]
@@ -182,6 +184,28 @@ def test_a_state_stays_as_it_is():
     assert [beam.text, one[0].text, other[0].text] == ["a ab", "a ab", "a ab a"]
     assert state.beams()[0] == beam
     assert after.beams(3)[0] == other[0]
+
+
+class FailsOnce(NGramModel):
+    """A language model that cannot be asked the first time."""
+
+    failed = False
+
+    def advance(self, states, words, spell):
+        if not self.failed:
+            self.failed = True
+            raise InputError("out of order")
+        return super().advance(states, words, spell)
+
+
+def test_what_a_language_model_failed_at_is_asked_again(arpa):
+    sound = said(SYMBOLS, "a", " ", "b", " ", "a", height=3.0)
+    decoder = BeamDecoder(SYMBOLS, FailsOnce(read_ngrams(arpa)))
+    state = decoder.begin()
+    with pytest.raises(InputError, match="out of order"):
+        decoder.decode_chunk(sound, state)
+    beams, _ = decoder.decode_chunk(sound, state, n_best=20)
+    assert beams == BeamDecoder(SYMBOLS, arpa).decode(sound, n_best=20)
 
 
 def test_stable_words_never_change():
