@@ -5,67 +5,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from onnxtasks.bundle import Bundle
-from onnxtasks.devices import Device, DeviceLike, available_threads, installed_engines, resolve
+from onnxtasks.devices import (
+    CPU,
+    Device,
+    DeviceLike,
+    available_threads,
+    installed_engines,
+    resolve,
+)
 from onnxtasks.errors import BundleError, DeviceError, GraphError
+from onnxtasks.graph_cache import discard, prepared_graph
+from onnxtasks.protocols import Array, Binding, Feeds, Outputs, Session, StepSession
 
-Array: TypeAlias = npt.NDArray[Any]
-Feeds: TypeAlias = Mapping[str, Array]
-Outputs: TypeAlias = dict[str, Array]
-
+__all__ = [
+    "Array",
+    "Binding",
+    "Feeds",
+    "OrtBinding",
+    "OrtSession",
+    "Outputs",
+    "Session",
+    "Sessions",
+    "StepSession",
+    "engine",
+    "open_sessions",
+]
 
 SLEEP_AFTER_RUN = "session.force_spinning_stop"
 """ONNX Runtime's setting: spin inside a run, sleep behind the last one."""
-
-
-class Session(Protocol):
-    """A loaded graph."""
-
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
-        """Run the graph once; give the named outputs only, or all."""
-        ...
-
-
-class Binding(Protocol):
-    """Arrays bound to a graph that is run step after step; for one thread at a time.
-
-    What is bound stays bound, and alive, until it is bound anew. On a CPU the graph reads and
-    writes the arrays themselves. Another device may copy an input when it is bound: bind it again
-    after writing into it.
-    """
-
-    def set(self, name: str, array: Array) -> None:
-        """Bind an input."""
-        ...
-
-    def receive(self, name: str, array: Array) -> None:
-        """Bind an output: a run that is asked for it writes it here."""
-        ...
-
-    def share(self, name: str, output: str, array: Array) -> None:
-        """Bind an input and an output to the same memory; every run writes this output."""
-        ...
-
-    def run(self, outputs: Sequence[str]) -> None:
-        """Run the graph once; the named outputs and the shared ones are written.
-
-        Args:
-            outputs: Outputs for which an array was bound.
-        """
-        ...
-
-
-class StepSession(Session, Protocol):
-    """A session that can also be run step after step on bound arrays."""
-
-    def bind(self) -> Binding:
-        """Give a binding of one's own."""
-        ...
 
 
 def engine() -> ModuleType:
@@ -82,6 +54,12 @@ def engine() -> ModuleType:
             f"onnxruntime cannot be imported ({error}); installed engines: {found}; install one: "
             "`pip install 'onnxtasks[cpu]'` or `pip install 'onnxtasks[gpu]'`"
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):  # a folder without its files
+        engines = " ".join(installed_engines()) or "onnxruntime"
+        raise DeviceError(
+            "onnxruntime is damaged, as after uninstalling one of two engines: "
+            f"`pip uninstall -y {engines}`, then `pip install 'onnxtasks[cpu]'` or another extra"
+        )
     onnxruntime.disable_telemetry_events()  # for a program that had imported it before
     module: ModuleType = onnxruntime
     return module
@@ -91,7 +69,14 @@ class OrtSession:
     """A `Session` on ONNX Runtime; safe to run from several threads at once."""
 
     def __init__(
-        self, path: Path, device: Device, threads: int, *, takes_turns: bool = False
+        self,
+        path: Path,
+        device: Device,
+        threads: int,
+        *,
+        takes_turns: bool = False,
+        profile: Path | None = None,
+        prepared: bool = False,
     ) -> None:
         """Load a graph.
 
@@ -102,6 +87,9 @@ class OrtSession:
             takes_turns: Whether other graphs run between its runs. Then its threads sleep as soon
                 as a run ends, instead of spinning for some milliseconds on the processors that the
                 next graph wants.
+            profile: Where ONNX Runtime writes the times of every node of every run: the beginning
+                of a file's path, which it completes. `end_profile` closes that file.
+            prepared: Whether the graph is from the cache: nothing is left to optimise.
 
         Raises:
             DeviceError: A required provider is not active after loading.
@@ -116,15 +104,26 @@ class OrtSession:
         options.log_severity_level = 3  # errors; its warnings speak of its own optimiser
         # Spinning stays on: a run of a 12-layer encoder is hundreds of short parallel loops, and
         # waking a sleeping thread for each costs more than they do (docs/design.md has the table).
+        # A pattern is one block for all of a run, beside the pieces of the run before it was known:
+        # up to twice the memory, for no time (docs/design.md has the table).
+        options.enable_mem_pattern = False
         if takes_turns:
             options.add_session_config_entry(SLEEP_AFTER_RUN, "1")
-        providers = [(name, dict(values)) for name, values in device.providers]
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        if prepared:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        for name, value in device.settings.items():
+            options.add_session_config_entry(name, value)
+        providers = device.providers_for(path, threads)
         try:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no base but this
-            if device.variants == "cpu" and len(providers) == 1:
+            if device.required == (CPU,):
                 raise BundleError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-            raise DeviceError(f"{path}: device {device.name!r} failed: {error}") from error
+            told = device.refusal(error)
+            raise DeviceError(f"{path}: device {device.name!r} failed: {told}") from error
         self.path = path
         self.device = device
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
@@ -137,6 +136,7 @@ class OrtSession:
         self.outputs: dict[str, str] = _signature(self._session.get_outputs())
         self._names = list(self.outputs)
         self._process = os.getpid()
+        self._profiles = profile is not None
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         """Run the graph once.
@@ -166,6 +166,18 @@ class OrtSession:
             DeviceError: The process was forked after the session was made.
         """
         return OrtBinding(self)
+
+    def end_profile(self) -> Path:
+        """Stop profiling; give the file with all times, JSON in Chrome's trace format.
+
+        Raises:
+            GraphError: The session was not loaded with `profile`; or it was ended, or is closed.
+        """
+        session = self._ready()
+        if not self._profiles:
+            raise GraphError(f"{self.path.name} is not being profiled; load it with profile=...")
+        self._profiles = False
+        return Path(session.end_profiling())
 
     def close(self) -> None:
         """Give the graph's memory back once no run and no binding uses it any more."""
@@ -321,6 +333,7 @@ def open_sessions(
     device: DeviceLike = "cpu",
     variant: str | None = None,
     threads: int | None = None,
+    profile: Path | None = None,
 ) -> Sessions:
     """Load every graph of one variant.
 
@@ -329,6 +342,7 @@ def open_sessions(
         device: See `onnxtasks.load`.
         variant: A variant's name; None takes the manifest's default for the device.
         threads: Threads of one run; None takes what the process may use.
+        profile: A folder; each graph's times are written into it, under the name of its role.
 
     Raises:
         DeviceError: The device is not there, or runs no variant of this bundle.
@@ -355,7 +369,26 @@ def open_sessions(
     count = threads or available_threads()
     roles = manifest.variants[variant].graphs
     loaded = {
-        role: OrtSession(bundle.graph(variant, role), where, count, takes_turns=len(roles) > 1)
+        role: _open(
+            bundle, variant, role, where, count, None if profile is None else profile / role
+        )
         for role in roles
     }
     return Sessions(variant, where, count, loaded)
+
+
+def _open(
+    bundle: Bundle, variant: str, role: str, device: Device, threads: int, profile: Path | None
+) -> OrtSession:
+    """Load one graph, as this host has prepared it where it has."""
+    path = bundle.graph(variant, role)  # checked in any case
+    turns = len(bundle.manifest.variants[variant].graphs) > 1
+    ready = prepared_graph(bundle, variant, role) if device.required == (CPU,) else None
+    if ready is not None:
+        try:
+            return OrtSession(
+                ready, device, threads, takes_turns=turns, profile=profile, prepared=True
+            )
+        except BundleError:  # what was kept is damaged
+            discard(ready.parent)
+    return OrtSession(path, device, threads, takes_turns=turns, profile=profile)

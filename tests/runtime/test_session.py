@@ -49,6 +49,21 @@ def test_a_closed_session_says_so(session):
         session.run({"x": X})
 
 
+def test_a_profiled_session_writes_the_times_of_its_nodes(tmp_path):
+    bundle = Bundle.open(tiny_bundle(tmp_path / "tiny", {"cpu-fp32": 2.0}))
+    (tmp_path / "times").mkdir()
+    sessions = open_sessions(bundle, threads=1, profile=tmp_path / "times")
+    session = sessions.by_role["model"]
+    session.run({"x": X})
+    written = session.end_profile()
+    assert written.parent == tmp_path / "times"
+    assert written.name.startswith("model")
+    events = json.loads(written.read_text(encoding="utf-8"))
+    assert any(event.get("args", {}).get("op_name") == "Mul" for event in events)
+    with pytest.raises(GraphError, match="is not being profiled; load it with profile="):
+        session.end_profile()
+
+
 def test_many_threads_share_a_session(session):
     def ask(value):
         return session.run({"x": np.full(3, value, np.float32)})["y"].tolist()

@@ -80,11 +80,13 @@ def load(
     Args:
         folder: The bundle's folder.
         device: "cpu", "cuda", "cuda:1", "openvino", "openvino:bf16" or a list of execution
-            providers. A device that is not really active is an error; only "auto" may choose
-            (CUDA where it is installed and the bundle has a variant for it, else the CPU).
+            providers. A device that is not really active is an error; only "auto" may choose:
+            what `onnxtasks tune` found best on this host, where no variant is named; else CUDA
+            where it is installed and the bundle has a variant for it, else the CPU.
         variant: Such as "cpu-int8"; None takes the bundle's default for the device, which on a
             CPU is the exact "cpu-fp32".
-        threads: Threads of one run; None takes what affinity mask and cgroup quota allow.
+        threads: Threads of one run; None takes what was tuned, on "auto", or what affinity mask and
+            cgroup quota allow.
         verify: "size" compares the sizes of the bundle's files with the manifest, "full" their
             sha256 too.
 

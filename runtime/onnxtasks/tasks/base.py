@@ -14,6 +14,7 @@ from onnxtasks.bundle import Bundle, Verify
 from onnxtasks.devices import DeviceLike
 from onnxtasks.errors import BundleError, InputError, OnnxTasksError
 from onnxtasks.session import Session, Sessions, open_sessions
+from onnxtasks.tuned import Choice, choice_of
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -34,6 +35,8 @@ class Description:
     """Bytes of the variant's graphs and weights on disk; about what loading them takes."""
     graphs: dict[str, dict[str, dict[str, str]]]
     """Role -> "inputs" / "outputs" -> name -> dtype and shape."""
+    tuned: str | None = None
+    """Why this variant, device and number of threads, where `onnxtasks tune` chose them."""
 
 
 class Task(ABC, Generic[In, Out]):
@@ -47,8 +50,8 @@ class Task(ABC, Generic[In, Out]):
     """The task's name, as in the manifest."""
     unit: ClassVar[str]
     """What `measure` counts: "tokens", "pixels" or "seconds"."""
-    budget: ClassVar[float]
-    """How much padded input one run gets, in units."""
+    budget: float
+    """How much padded input one run of `map` gets, in units: a kind's own, or what was tuned."""
     plans_runs: ClassVar[bool] = False
     """Whether `predict` cuts its items into runs itself, by an option `budget`.
 
@@ -60,6 +63,8 @@ class Task(ABC, Generic[In, Out]):
     """What the task was loaded from; None where it was built from parts."""
     sessions: Sessions | None = None
     """Its loaded graphs and their device; None where it was built from parts."""
+    tuned: Choice | None = None
+    """What `onnxtasks tune` chose on this host, where the task was loaded by it."""
 
     @classmethod
     def load(
@@ -90,9 +95,14 @@ class Task(ABC, Generic[In, Out]):
         threads: int | None = None,
     ) -> Self:
         """Load the graphs of an opened bundle; the arguments are those of `onnxtasks.load`."""
+        choice = choice_of(bundle) if device == "auto" and variant is None else None
+        if choice is not None:
+            device, variant, threads = choice.device, choice.variant, threads or choice.threads
         sessions = open_sessions(bundle, device=device, variant=variant, threads=threads)
         task = cls.from_bundle(bundle, sessions.by_role)
-        task.bundle, task.sessions = bundle, sessions
+        task.bundle, task.sessions, task.tuned = bundle, sessions, choice
+        if choice is not None and choice.budget is not None:
+            task.budget = choice.budget
         return task
 
     @classmethod
@@ -250,6 +260,7 @@ class Task(ABC, Generic[In, Out]):
                 role: {"inputs": session.inputs, "outputs": session.outputs}
                 for role, session in sessions.by_role.items()
             },
+            tuned=None if self.tuned is None else self.tuned.reason,
         )
 
     def close(self) -> None:
