@@ -25,6 +25,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 URL = re.compile(r"https?://([\w.-]+)")
 HOSTS = {
+    "www.w3.org",  # the name of SVG, which nobody opens
     *("example.com", "github.com", "huggingface.co", "keepachangelog.com", "onnxruntime.ai"),
     *("protobuf.dev", "semver.org"),
 }

@@ -104,7 +104,7 @@ def run(
     folders = Folders(files)
     results = shown.results()
     with ExitStack() as stack:
-        found, live = _source(inputs, stack)
+        found, live = source(inputs, stack)
         named = named_inputs(task_name, found, inputs)
         from onnxtasks import tasks  # here, so that --help stays fast
 
@@ -284,7 +284,7 @@ def _context(inputs: InputOptions) -> Named | None:
         refuse(f"--context-file: {path}: {error}")
 
 
-def _source(inputs: InputOptions, stack: ExitStack) -> tuple[Iterator[str], bool]:
+def source(inputs: InputOptions, stack: ExitStack) -> tuple[Iterator[str], bool]:
     """The inputs as written, and whether they come from something live."""
     if inputs.are_complete:
         return iter(()), False
