@@ -2,6 +2,7 @@
 
 * OnnxTasksError
   - BundleError: a bundle is missing, damaged, of another schema version, or unknown.
+  - BusyError: more is asked at once than can be answered now.
   - DeviceError: a device was asked for and is not really there.
   - InputError (also ValueError): the caller's text, image, sound or option cannot be used.
   - GraphError: a session refused its feeds.
@@ -19,6 +20,10 @@ class OnnxTasksError(Exception):
 
 class BundleError(OnnxTasksError):
     """A bundle is missing, damaged, of another schema version, or of an unknown task or variant."""
+
+
+class BusyError(OnnxTasksError):
+    """More is asked than can be answered now: the line is full, or the time for an answer is up."""
 
 
 class DeviceError(OnnxTasksError):
