@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types wheel parity support bench bench-full format clean
+.PHONY: demo test check lint types wheel parity support test-openvino bench bench-full format clean
 
 ## demo: export the example checkpoints, check them against the originals, answer real inputs
 demo: $(STAMP)
@@ -37,11 +37,19 @@ wheel: $(STAMP)
 
 ## parity: the exhaustive comparison with the originals
 parity: $(STAMP)
-	$(BIN)/python -m pytest tests/parity --exhaustive
+	$(BIN)/python -m pytest tests/parity tests/examples/test_int8_accuracy.py --exhaustive
 
 ## support: write the table of supported models from the parity tests that passed
 support: $(STAMP)
 	$(BIN)/python -m pytest tests/parity --write-support
+
+## test-openvino: the device `openvino`, in an environment of its own
+test-openvino: $(STAMP)
+	test -d bundles/text || $(BIN)/python examples/demo.py --export-only bundles
+	$(PYTHON) -m venv .venv-openvino
+	.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt '.[openvino]' pytest
+	.venv-openvino/bin/python -m pytest tests/openvino
 
 ## bench: a short form of the benchmarks, a few minutes
 bench: $(STAMP)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from onnxtasks import openvino
 from onnxtasks.errors import DeviceError
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, str]]
@@ -14,7 +15,7 @@ DeviceLike: TypeAlias = str | Sequence[Provider]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-OPENVINO = "OpenVINOExecutionProvider"
+OPENVINO = openvino.PROVIDER
 ENGINES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 FORMS = '"cpu", "cuda", "cuda:1", "openvino", "openvino:bf16", "auto", or a list of providers'
 
@@ -31,6 +32,33 @@ class Device:
     """Execution providers in ONNX Runtime's order of preference, with their options."""
     required: tuple[str, ...]
     """Providers that must be active once the session exists."""
+    precision: openvino.Precision | None = None
+    """What OpenVINO computes in, on its own devices; they take a graph whole or not at all."""
+
+    def providers_for(self, graph: Path, threads: int) -> list[tuple[str, dict[str, str]]]:
+        """Execution providers of one session, as ONNX Runtime takes them.
+
+        Args:
+            graph: The ONNX file.
+            threads: Of one run.
+
+        Raises:
+            DeviceError: The device would compute this graph wrongly.
+        """
+        if self.precision is None:
+            return [(name, dict(values)) for name, values in self.providers]
+        if self.precision == "bf16":
+            openvino.require_no_mask(self.name, graph)
+        return [(OPENVINO, openvino.options(self.precision, threads))]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of a session on this device, by ONNX Runtime's name."""
+        return {} if self.precision is None else dict(openvino.WHOLE)
+
+    def refusal(self, error: Exception) -> str:
+        """Say why ONNX Runtime did not load a graph on this device."""
+        return str(error) if self.precision is None else openvino.explained(error)
 
 
 def resolve(device: DeviceLike, available: Sequence[str]) -> Device:
@@ -56,13 +84,10 @@ def resolve(device: DeviceLike, available: Sequence[str]) -> Device:
         return Device(device, "cuda", (card, (CPU, {})), (CUDA,))
     if device in ("openvino", "openvino:bf16"):
         _require(OPENVINO, device, available)
-        # Only a JSON string is read; a wrong option would fall back to the CPU without a word.
-        hint = "bf16" if option else "f32"
-        options = {
-            "device_type": "CPU",
-            "load_config": f'{{"CPU": {{"INFERENCE_PRECISION_HINT": "{hint}"}}}}',
-        }
-        return Device(device, "cpu", ((OPENVINO, options), (CPU, {})), (OPENVINO,))
+        if option:
+            openvino.require_bf16(device)
+        only = ((OPENVINO, {"device_type": "CPU"}),)
+        return Device(device, "cpu", only, (OPENVINO,), "bf16" if option else "f32")
     raise DeviceError(f"unknown device {device!r}; it is one of: {FORMS}")
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from onnxtasks import openvino
 from onnxtasks.devices import (
     CUDA,
     OPENVINO,
@@ -176,8 +177,8 @@ def engine_findings(engines: dict[str, str]) -> list[Finding]:
             Finding(
                 "engine",
                 f"{len(engines)} engines are installed and overwrite each other's files: "
-                f"`pip uninstall -y {names}`, then install one: `pip install 'onnxtasks[cpu]'` "
-                "or `pip install 'onnxtasks[gpu]'`",
+                f"`pip uninstall -y {names}`, then install one: `pip install 'onnxtasks[cpu]'`, "
+                "`pip install 'onnxtasks[gpu]'` or `pip install 'onnxtasks[openvino]'`",
                 "warning",
             )
         )
@@ -193,6 +194,8 @@ def engine_findings(engines: dict[str, str]) -> list[Finding]:
     for device, provider in (("cpu", None), ("cuda", CUDA), ("openvino", OPENVINO)):
         if provider is None or provider in providers:
             found.append(probe(device, providers))
+    if OPENVINO in providers:
+        found.append(Finding("devices", f"openvino: {openvino.SCOPE}", "note"))
     if CUDA in providers:
         found += cuda_findings(_cuda_library(ort))
     return found

@@ -17,9 +17,8 @@ def test_every_form_of_a_device():
     assert (cuda.variants, cuda.required) == ("cuda", (CUDA,))
     assert cuda.providers == ((CUDA, {"device_id": "1"}), (CPU, {}))
     assert resolve("cuda", EVERYTHING).providers[0] == (CUDA, {"device_id": "0"})
-    bf16 = resolve("openvino:bf16", EVERYTHING)
-    assert bf16.variants == "cpu"
-    assert '"INFERENCE_PRECISION_HINT": "bf16"' in bf16.providers[0][1]["load_config"]
+    exact = resolve("openvino", EVERYTHING)
+    assert (exact.variants, exact.required, exact.precision) == ("cpu", (OPENVINO,), "f32")
     listed = resolve([CPU], [CPU])
     assert (listed.name, listed.required) == (CPU, (CPU,))
     assert resolve([(CUDA, {"device_id": "0"}), CPU], EVERYTHING).variants == "cuda"

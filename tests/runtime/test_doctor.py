@@ -3,7 +3,7 @@
 import pytest
 
 from onnxtasks import doctor
-from onnxtasks.devices import CUDA
+from onnxtasks.devices import CUDA, OPENVINO
 from onnxtasks.doctor import (
     Cpu,
     Finding,
@@ -231,3 +231,17 @@ def test_a_folder_that_is_no_bundle(tmp_path):
     found = diagnose(tmp_path)[-1]
     assert (found.section, found.level) == ("bundle", "error")
     assert "is not a bundle" in found.text
+
+
+def test_an_openvino_engine_is_probed_and_its_scope_told(monkeypatch):
+    class Engine:
+        __version__ = "1.24.1"
+
+        @staticmethod
+        def get_available_providers():
+            return [OPENVINO, "CPUExecutionProvider"]
+
+    monkeypatch.setattr(doctor, "engine", lambda: Engine)
+    said = texts(engine_findings({"onnxruntime-openvino": "1.24.1"}))
+    assert "devices warning openvino: does not work" in said  # this engine has no such provider
+    assert "devices note openvino: it runs variants of ONNX's own operators" in said
