@@ -1,7 +1,5 @@
 """The README.md of a bundle."""
 
-from collections.abc import Mapping
-
 from onnxtasks.bundle import Manifest
 from onnxtasks.parity import Parity
 
@@ -57,23 +55,24 @@ _EXAMPLES = {
 }
 
 
-def model_card(manifest: Manifest, parity: Parity, sizes: Mapping[str, int]) -> str:
+def model_card(manifest: Manifest, parity: Parity) -> str:
     """Write the card in Markdown.
 
     Args:
         manifest: The bundle's manifest.
-        parity: What was compared.
-        sizes: Bytes of each variant's graphs and weights.
+        parity: What was compared, and what each variant takes.
     """
     rows = [
-        "| variant | size | answers compared | the same | largest score difference | divergence |",
-        "|---|---|---|---|---|---|",
+        "| variant | size | answers compared | the same | largest score difference | divergence "
+        "| speed |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, found in parity.variants.items():
         mark = " (default)" if name in manifest.default_variant.values() else ""
         rows.append(
-            f"| {name}{mark} | {sizes[name] / 1e6:.1f} MB | {found.compared} | {found.same:.1%} "
-            f"| {found.max_difference:.1e} | {found.divergence:.1e} |"
+            f"| {name}{mark} | {(found.bytes or 0) / 1e6:.1f} MB | {found.compared} "
+            f"| {found.same:.1%} | {found.max_difference:.1e} | {found.divergence:.1e} "
+            f"| {found.speed or 1.0:.2f}x |"
         )
     batches = sorted({size for found in parity.variants.values() for size in found.batch_sizes})
     spread = ", ".join(f"{name} {found.spread:.1e}" for name, found in parity.variants.items())
@@ -81,7 +80,8 @@ def model_card(manifest: Manifest, parity: Parity, sizes: Mapping[str, int]) -> 
         "Every answer was compared with the original checkpoint's, asked one input at a time, in "
         f"batches of {', '.join(map(str, batches))}. Divergence is the largest share of "
         "probability that moved in one answer (0 to 1); of vectors, 1 - cosine. Largest difference "
-        f"between an answer in a batch and alone: {spread}."
+        f"between an answer in a batch and alone: {spread}. Speed is that of the graphs for one "
+        "answer on the machine that exported, against cpu-fp32 there; below 1 a variant was slower."
     )
     return _CARD.format(
         task=manifest.task,

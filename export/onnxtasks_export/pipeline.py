@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from onnxtasks.errors import ExportError, UnsupportedModelError
 from onnxtasks.parity import Parity, VariantParity, write_parity
 from onnxtasks.reference import write_reference
 from onnxtasks_export import verify
+from onnxtasks_export.calibrated_int8 import ROLE, Calibrated, to_calibrated_int8
 from onnxtasks_export.capture import capture
 from onnxtasks_export.checkpoint import (
     Checkpoint,
@@ -39,6 +41,8 @@ from onnxtasks_export.precision import WEIGHT_ONLY, convert
 from onnxtasks_export.report import ExportReport, VariantReport
 from onnxtasks_export.sentence_transformers import saved_as, transformer_source
 from onnxtasks_export.shared_weights import share_weights
+from onnxtasks_export.speed import run_seconds
+from onnxtasks_export.static_int8 import RECIPES
 from onnxtasks_export.tasks import EXPORTS, TaskExport, supported
 
 EXACT = "cpu-fp32"
@@ -49,6 +53,20 @@ VARIANTS = {
     "cpu-w4": Variant(device="cpu", precision="w4", graphs={}),
 }
 """What can be exported; the graphs are filled in when they are written."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the stages behind loading have in common."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    spec: Any
+    graphs: dict[str, Graph]
+    comparison: Comparison
+    expected: verify.Expected
+    limit: float
+    """Largest divergence of a variant that is not exact."""
 
 
 def run_export(
@@ -151,69 +169,113 @@ def _write(
 ) -> dict[str, VariantReport]:
     spec = export.spec(checkpoint)
     graphs = export.graphs(checkpoint, spec)
+    comparison = export.comparison(checkpoint)
+    # First of all, for it may refuse a sample, and capturing takes long.
+    expected = verify.ask_original(comparison, tuple(graphs.values()), samples)
+    work = Work(folder, checkpoint, spec, graphs, comparison, expected, limit)
     (folder / "graphs").mkdir()
+    export.files(checkpoint, folder)
     variants: dict[str, Variant] = {}
     seconds: dict[str, float] = {}
+    calibrated: dict[str, Calibrated] = {}
     for name in dict.fromkeys((EXACT, *names)):  # the others are made from the exact one
         start = time.perf_counter()
-        files = {role: f"graphs/{name}.{role}.onnx" for role in graphs}
-        for role, file in files.items():
-            if name == EXACT:
-                capture(graphs[role], folder / file)
-            else:
-                source = folder / f"graphs/{EXACT}.{role}.onnx"
-                convert(source, folder / file, VARIANTS[name].precision, role)
-        variants[name] = msgspec.structs.replace(VARIANTS[name], graphs=files)
+        if (found := _make(work, name)) is not None:
+            calibrated[name] = found
+        variants[name] = msgspec.structs.replace(VARIANTS[name], graphs=_files(work, name))
         seconds[name] = time.perf_counter() - start
+        write_manifest(folder, _manifest(work, variants))
+    times = run_seconds(folder, tuple(variants), comparison, expected.items)
     if EXACT not in names:
         del variants[EXACT]
         for path in (folder / "graphs").glob(f"{EXACT}.*"):
             path.unlink()
     share_weights([folder / file for one in variants.values() for file in one.graphs.values()])
-    export.files(checkpoint, folder)
-    manifest = _manifest(folder, checkpoint, spec, variants)
+    manifest = _manifest(work, variants)
     write_manifest(folder, manifest)
-    comparison = export.comparison(checkpoint)
-    parity = _verify(folder, comparison, graphs, variants, samples, limit)
+    parity = _with_costs(folder, _verify(work, variants), times, calibrated)
     write_parity(folder, parity)
-    sizes = {name: _weight_bytes(folder, name) for name in variants}
-    (folder / "README.md").write_text(model_card(manifest, parity, sizes), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(manifest, parity), encoding="utf-8")
     write_manifest(folder, msgspec.structs.replace(manifest, files=record_files(folder)))
     return {
-        name: VariantReport(
-            precision=variants[name].precision,
-            bytes=sizes[name],
-            compared=found.compared,
-            same=found.same,
-            max_difference=found.max_difference,
-            divergence=found.divergence,
-            tolerance=found.tolerance,
-            seconds=seconds[name] + found.seconds,
-        )
+        name: _report(variants[name], found, seconds[name])
         for name, found in parity.variants.items()
     }
 
 
-def _verify(
+def _files(work: Work, name: str) -> dict[str, str]:
+    """The graphs of a variant by role."""
+    return {role: f"graphs/{name}.{role}.onnx" for role in work.graphs}
+
+
+def _make(work: Work, name: str) -> Calibrated | None:
+    """Write the graphs of a variant; of all but the exact one, from those of the exact one."""
+    files, precision = _files(work, name), VARIANTS[name].precision
+    if name == EXACT:
+        for role, file in files.items():
+            capture(work.graphs[role], work.folder / file)
+        return None
+    recipe = RECIPES.get(work.checkpoint.config.model_type) if precision == "int8" else None
+    if recipe is not None and set(files) == {ROLE}:
+        target = work.folder / files[ROLE]
+        return to_calibrated_int8(
+            work.folder, target, recipe, work.comparison, work.expected, work.limit
+        )
+    for role, file in files.items():
+        convert(work.folder / _files(work, EXACT)[role], work.folder / file, precision, role)
+    return None
+
+
+def _with_costs(
     folder: Path,
-    comparison: Comparison,
-    graphs: dict[str, Graph],
-    variants: dict[str, Variant],
-    samples: Sequence[Any],
-    limit: float,
+    found: dict[str, VariantParity],
+    times: dict[str, float],
+    calibrated: dict[str, Calibrated],
 ) -> Parity:
-    expected = verify.ask_original(comparison, tuple(graphs.values()), samples)
-    write_reference(folder, expected.cases)
+    """Add what each variant takes, and how it was quantised."""
+    whole = {}
+    for name, one in found.items():
+        how = calibrated.get(name, Calibrated(0, ()))
+        whole[name] = msgspec.structs.replace(
+            one,
+            bytes=_weight_bytes(folder, name),
+            run_milliseconds=1000 * times[name],
+            speed=times[EXACT] / times[name],
+            calibrated_on=how.inputs,
+            kept_fp32=how.kept,
+        )
+    return Parity(variants=whole)
+
+
+def _report(variant: Variant, found: VariantParity, seconds: float) -> VariantReport:
+    return VariantReport(
+        precision=variant.precision,
+        bytes=found.bytes or 0,
+        compared=found.compared,
+        same=found.same,
+        max_difference=found.max_difference,
+        divergence=found.divergence,
+        tolerance=found.tolerance,
+        seconds=seconds + found.seconds,
+        run_milliseconds=found.run_milliseconds,
+        speed=found.speed,
+        kept_fp32=found.kept_fp32,
+    )
+
+
+def _verify(work: Work, variants: dict[str, Variant]) -> dict[str, VariantParity]:
+    expected = work.expected
+    write_reference(work.folder, expected.cases)
     scale = max(np.abs(array).max() for case in expected.cases for array in case.outputs.values())
     slack = verify.SCORE_TOLERANCE * max(1.0, float(scale))
-    tried = [axes for graph in graphs.values() for axes in graph.sizes]
+    tried = [axes for graph in work.graphs.values() for axes in graph.sizes]
     sizes = [", ".join(f"{axis} {size}" for axis, size in axes.items()) for axes in tried]
     found: dict[str, VariantParity] = {}
     for name, variant in variants.items():
         start = time.perf_counter()
         exact = variant.precision == "fp32"
-        tolerance = verify.SCORE_TOLERANCE if exact else limit
-        difference = verify.compare(folder, name, comparison, expected)
+        tolerance = verify.SCORE_TOLERANCE if exact else work.limit
+        difference = verify.compare(work.folder, name, work.comparison, expected)
         verify.check(name, difference, exact=exact, tolerance=tolerance)
         found[name] = VariantParity(
             compared=difference.compared,
@@ -229,20 +291,19 @@ def _verify(
             sizes=tuple(sizes),
             seconds=time.perf_counter() - start,
         )
-    return Parity(variants=found)
+    return found
 
 
-def _manifest(
-    folder: Path, checkpoint: Checkpoint, spec: Any, variants: dict[str, Variant]
-) -> Manifest:
+def _manifest(work: Work, variants: dict[str, Variant]) -> Manifest:
+    checkpoint = work.checkpoint
     return Manifest(
         schema_version=SCHEMA_VERSION,
         task=checkpoint.task,
         architecture=type(checkpoint.model).__name__,
         variants=variants,
         default_variant=default_variants(variants),
-        files=record_files(folder),
-        spec=msgspec.to_builtins(spec),
+        files=record_files(work.folder),
+        spec=msgspec.to_builtins(work.spec),
         source={
             "checkpoint": source_name(checkpoint.source),
             "revision": str(getattr(checkpoint.config, "_commit_hash", None) or ""),

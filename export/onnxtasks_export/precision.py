@@ -1,6 +1,7 @@
 """The same graph at another precision."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -90,18 +91,35 @@ def quantise(source: Path, target: Path, *, tables: bool = False) -> None:
         use_block_weights(model, 8, only_tables=True)
         use_block_lookups(model, 8)
     run_passes(model, BEFORE_QUANTISING)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         split = Path(folder) / "split.onnx"
         save(model, split)
+        quantise_products(split, target)
+
+
+def quantise_products(source: Path, target: Path, nodes: Sequence[str] = ()) -> Path:
+    """Quantise products over constant weights as `quantise` does, in a graph without Gemm.
+
+    Args:
+        source: The graph.
+        target: The ONNX file to write.
+        nodes: Names of the products; none stands for all.
+
+    Returns:
+        The target.
+    """
+    with quiet():
         quantize_dynamic(
-            split,
+            source,
             target,
             op_types_to_quantize=QUANTISED,
+            nodes_to_quantize=list(nodes),
             weight_type=QuantType.QInt8,
             per_channel=True,
             use_external_data_format=True,
             extra_options={"DefaultTensorType": TensorProto.FLOAT},
         )
+    return target
 
 
 def optimise(source: Path, target: Path) -> None:

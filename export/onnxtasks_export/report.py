@@ -30,6 +30,12 @@ class VariantReport:
     """What the difference (exact variants) or the divergence (the others) may be at most."""
     seconds: float
     """Time to make and to check it."""
+    run_milliseconds: float | None = None
+    """Median time of its graphs for one answer here."""
+    speed: float | None = None
+    """How many times as fast as cpu-fp32 that is; below 1 the variant is slower here."""
+    kept_fp32: tuple[str, ...] = ()
+    """Parts of a calibrated graph that were left in fp32, to stay within the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,8 @@ def export_bundle(
         task: Such as "text-classification"; None takes the one the checkpoint was fine-tuned for.
         variants: Such as ("cpu-fp32", "cpu-int8"); None takes cpu-fp32, and cpu-int8 where it was
             measured to help the family.
-        samples: Inputs to compare on, as the task takes them, besides the generated ones.
+        samples: Inputs to compare on, as the task takes them, besides the generated ones; where a
+            variant is calibrated, its ranges are found on them, too.
         max_divergence: Largest share of probability, from 0 to 1, that may move in one answer of a
             variant that is not exact; None takes 0.1.
         overwrite: Replace a bundle that is already there.
@@ -74,6 +81,7 @@ def export_bundle(
         ExportError: The extra is not installed, the checkpoint cannot be loaded, the target exists.
         UnsupportedModelError: No export for this architecture, task or variant.
         ParityError: A variant answers differently from the original.
+        InputError: A sample that the task cannot read.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ExportError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxtasks.bundle import Bundle
-from onnxtasks.errors import ParityError, TruncationWarning
+from onnxtasks.errors import InputError, ParityError, TruncationWarning
 from onnxtasks.reference import Case
 from onnxtasks.session import Outputs, open_sessions
 from onnxtasks.tasks import bundle_class
@@ -29,6 +29,8 @@ SPREAD_TOLERANCE = 1e-5
 """Largest difference at fp32 between an answer in a batch and alone."""
 DIVERGENCE_LIMIT = 0.1
 """Largest share of probability that may move in one answer of a variant that is not exact."""
+SHOWN = 80
+"""Letters of a sample in a message."""
 BATCH_SIZES = (1, 2, 3, 5)
 SEED = 11
 
@@ -64,15 +66,33 @@ def ask_original(
         comparison: How to ask.
         graphs: Those whose golden feeds and outputs `reference.npz` keeps.
         samples: The user's inputs, compared besides the generated ones.
+
+    Raises:
+        InputError: A sample that is no input of the task; says which.
     """
     rng = np.random.default_rng(SEED)
     items = (*comparison.samples(rng), *samples)
+    known = len(items) - len(samples)
     with quiet():
-        answers = tuple(comparison.original(item) for item in items)
+        answers = (
+            *(comparison.original(item) for item in items[:known]),
+            *(_ask_about(comparison, item) for item in samples),
+        )
     # The captured sizes and one more: enough to re-check a machine, and small.
     made = [(graph, graph.feeds(sizes, rng)) for graph in graphs for sizes in graph.sizes[:2]]
     cases = tuple(Case(feeds, _numbers(module_outputs(graph, feeds))) for graph, feeds in made)
     return Expected(items, answers, cases)
+
+
+def _ask_about(comparison: Comparison, sample: Any) -> Answer:
+    name = repr(str(sample) if isinstance(sample, Path) else sample)[:SHOWN]
+    try:
+        return comparison.original(sample)
+    except InputError as error:
+        raise InputError(f"sample {name}: {error}") from error
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        # What transformers raises where it is given something else, such as a path for a text.
+        raise InputError(f"sample {name}: this task cannot read it ({error})") from error
 
 
 def _numbers(outputs: Outputs) -> Outputs:

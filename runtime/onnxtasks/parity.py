@@ -39,6 +39,17 @@ class VariantParity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How long the comparison took."""
     spread: float
     """Largest difference between an answer in a batch and the same answer alone."""
+    bytes: int | None = None
+    """Graphs and weights on disk; None in bundles made before this was noted."""
+    run_milliseconds: float | None = None
+    """Median time of the graphs for one answer, on the machine that exported."""
+    speed: float | None = None
+    """How many times as fast as cpu-fp32 that was; below 1 the variant was slower there."""
+    calibrated_on: int = 0
+    """Inputs on which the ranges of 8-bit values were fixed; 0 where they are taken as they come.
+    """
+    kept_fp32: tuple[str, ...] = ()
+    """Parts of a calibrated graph that a search left in fp32, to stay within the limit."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no comparison gives."""
@@ -57,6 +68,10 @@ class VariantParity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}; it is a finite number of at least 0")
+        for name in ("bytes", "run_milliseconds", "speed", "calibrated_on"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r}; it is a finite number of at least 0")
 
 

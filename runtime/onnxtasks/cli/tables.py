@@ -4,7 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:  # only names of types; what they import is slow
     from onnxtasks.parity import VariantParity
 
 INDENT = 10  # columns of a section's name
+KEPT = 6  # names of what stayed in fp32; parity.json has all
+
+
+class VariantReport(Protocol):
+    """What the export says of a variant; its own class is in a package that is not installed."""
+
+    precision: str
+    run_milliseconds: float | None
+    speed: float | None
+    kept_fp32: tuple[str, ...]
 
 
 def show_parity(rows: Mapping[str, "tuple[int, VariantParity | None]"]) -> None:
@@ -29,6 +39,24 @@ def show_parity(rows: Mapping[str, "tuple[int, VariantParity | None]"]) -> None:
             numbers += [f"{found.divergence:.2g}", f"{found.tolerance:.2g}"]
         cells.append([name, size(count), *numbers])
     table(header, cells)
+
+
+def show_speed(rows: Mapping[str, VariantReport]) -> None:
+    """Say how fast variants that are not exact are where they were exported, a line for each."""
+    for name, row in rows.items():
+        if row.precision == "fp32" or row.speed is None or row.run_milliseconds is None:
+            continue
+        seconds, exact = row.run_milliseconds / 1000, row.run_milliseconds * row.speed / 1000
+        if row.speed < 1:
+            advice = f"slower than cpu-fp32 here: a run takes {_ms(seconds)}, not {_ms(exact)}"
+            typer.echo(styled(f"{name} is {advice}", "yellow"))
+        else:
+            said = f"a run takes {_ms(seconds)}, of cpu-fp32 {_ms(exact)}"
+            typer.echo(f"{name} is {row.speed:.2f}x as fast as cpu-fp32 here: {said}")
+        if row.kept_fp32:
+            shown = ", ".join(row.kept_fp32[:KEPT])
+            more = len(row.kept_fp32) - KEPT
+            typer.echo(f"{name} keeps in fp32: {shown}{f' and {more} more' * (more > 0)}")
 
 
 def show_measurements(rows: Sequence["Measurement"], peak: int | None) -> None:
