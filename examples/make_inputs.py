@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 from digit_data import enlarge, load_split
-from speech_data import HELD_OUT_VOICE, Utterance, speak
+from speech_data import HELD_OUT_VOICE, RATE, Utterance, speak, trim
 from story_data import sample_stories
 from training import INPUTS
 
@@ -183,6 +183,20 @@ DIGITS = (
     Recording("two", ".wav", 11025),
 )
 
+# In these greedy decoding makes mistakes that the 3-gram of commands mends.
+COMMANDS = (
+    Recording("no go left two five", ".flac", 16000),
+    Recording("right three go left three", ".flac", 16000),
+    Recording("yes go down five", ".flac", 16000),
+)
+# What is said in a recording of several windows, each with the silence before it in seconds.
+MOVES = (
+    (0.8, "go left two"),
+    (1.2, "no go right five stop"),
+    (9.5, "yes stop"),
+    (2.0, "go up one zero"),
+)
+
 
 def write_lines(name: str, lines: list[str]) -> None:
     """Write a text file under examples/inputs."""
@@ -219,6 +233,22 @@ def write_recordings(name: str, recordings: tuple[Recording, ...]) -> dict[str, 
     return answers
 
 
+def write_moves() -> dict[str, str]:
+    """Write the sample recordings of Whisper: a long one, one sentence, and silence."""
+    folder = INPUTS / "whisper"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [np.zeros(0, np.float32)]
+    for pause, text in MOVES:
+        said = Utterance(text, HELD_OUT_VOICE, speed=160, pitch=50, pauses=False)
+        parts += [np.zeros(round(pause * RATE), np.float32), trim(speak(said), 0)]
+    wave = np.concatenate([*parts, np.zeros(RATE, np.float32)])
+    noise = np.random.default_rng(0).normal(0.0, 0.0005, len(wave)).astype(np.float32)
+    soundfile.write(folder / "moves.ogg", wave + noise, RATE)
+    soundfile.write(folder / "silence.flac", noise[: 3 * RATE], RATE)
+    answers = {"whisper/moves.ogg": " ".join(text for _, text in MOVES), "whisper/silence.flac": ""}
+    return {**answers, **write_recordings("whisper", (Recording("go right two", ".wav", 22050),))}
+
+
 def main() -> None:
     """Write everything under examples/inputs."""
     INPUTS.mkdir(parents=True, exist_ok=True)
@@ -232,7 +262,11 @@ def main() -> None:
     expected = {
         "text": {"reviews.txt": [label for _, label in REVIEWS]},
         "digits": write_pictures(),
-        "speech": write_recordings("speech", RECORDINGS),
+        "speech": {
+            **write_recordings("speech", RECORDINGS),
+            **write_recordings("commands", COMMANDS),
+        },
+        "whisper": write_moves(),
         "sounds": write_recordings("sounds", DIGITS),
         "entities": {"entities.txt": [entities for _, entities in ENTITIES]},
         "questions": {"questions.jsonl": [answer for _, _, answer in QUESTIONS]},

@@ -112,7 +112,7 @@ def record(utterances: list[Utterance], workers: int = 2) -> Speech:
         return Speech(np.split(samples, stored["ends"][:-1]), texts)
 
 
-def _colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Filter at random: another room and microphone, sometimes a narrower band."""
     spectrum = np.fft.rfft(wave)
     places = np.linspace(0.0, 1.0, len(spectrum))
@@ -129,7 +129,7 @@ def augment(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     places = np.arange(0, len(wave) - 1, speed)
     wave = np.interp(places, np.arange(len(wave)), wave)
     if rng.random() < 0.7:
-        wave = _colour(wave, rng)
+        wave = colour(wave, rng)
     wave = np.pad(wave, rng.integers(0, RATE // 8, size=2))
     level = np.sqrt(np.mean(wave**2)) + 1e-6
     if rng.random() < 0.7:

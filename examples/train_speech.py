@@ -72,7 +72,11 @@ def make_model() -> Wav2Vec2ForCTC:
 def transcribe(
     model: Wav2Vec2ForCTC, processor: Wav2Vec2Processor, waves: list[np.ndarray]
 ) -> list[str]:
-    """Decode greedily: the best symbol per frame, repeats and blanks removed."""
+    """Decode greedily: the best symbol per frame, repeats and blanks removed.
+
+    Frames of padding count as blanks; the model, which never learnt them, hears letters there.
+    """
+    blank = processor.tokenizer.pad_token_id
     model.eval()
     texts: list[str] = []
     with torch.inference_mode():
@@ -80,7 +84,10 @@ def transcribe(
             inputs = processor(
                 waves[start : start + 20], sampling_rate=RATE, padding=True, return_tensors="pt"
             )
-            texts += processor.batch_decode(model(**inputs).logits.argmax(-1))
+            best = model(**inputs).logits.argmax(-1)
+            lengths = model._get_feat_extract_output_lengths(inputs["attention_mask"].sum(-1))
+            padded = torch.arange(best.shape[1]) >= lengths[:, None]
+            texts += processor.batch_decode(best.masked_fill(padded, blank))
     return texts
 
 

@@ -129,7 +129,8 @@ class Asked:
             (self.text(one["tokens"]), float(one["start"]), float(one["end"])) for one in found
         ]
         decided = [] if kind is BEAMS else [margin(one["result"]["scores"]) for one in found]
-        return spans, min(decided, default=np.inf)
+        # Segments without words are not in a transcript.
+        return [one for one in spans if one[0].strip()], min(decided, default=np.inf)
 
     def asked(self) -> dict[str, Any]:
         """What both are asked with.
