@@ -23,7 +23,7 @@ from onnxtasks.devices import available_threads
 PACKAGES = ("onnxruntime", "torch", "transformers", "numpy", "soundfile")
 ANSWER_SECONDS = 1800.0  # an hour of sound, through the slowest engine
 ONE_CALL = 1e-3  # seconds of a turn: shorter than any call, so that a turn is one
-PART_SECONDS = 2.0
+PART_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

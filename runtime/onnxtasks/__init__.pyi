@@ -1,4 +1,6 @@
+from onnxtasks.batching import Batcher as Batcher
 from onnxtasks.errors import BundleError as BundleError
+from onnxtasks.errors import BusyError as BusyError
 from onnxtasks.errors import DamagedRecordingWarning as DamagedRecordingWarning
 from onnxtasks.errors import DeviceError as DeviceError
 from onnxtasks.errors import ExportError as ExportError
@@ -18,6 +20,9 @@ from onnxtasks.ops.labels import Label as Label
 from onnxtasks.ops.pooling import similarity as similarity
 from onnxtasks.ops.segments import Segment as Segment
 from onnxtasks.ops.segments import Segmentation as Segmentation
+from onnxtasks.preparing import prepare as prepare
+from onnxtasks.profiling import Profile as Profile
+from onnxtasks.profiling import profile_bundle as profile_bundle
 from onnxtasks.speech.beam_decoder import Beam as Beam
 from onnxtasks.speech.beam_decoder import BeamDecoder as BeamDecoder
 from onnxtasks.speech.beam_decoder import BeamState as BeamState
@@ -52,3 +57,5 @@ from onnxtasks.tasks.whisper_speech import WhisperRecognizer as WhisperRecognize
 from onnxtasks.tasks.zero_shot_classification import ZeroShotClassifier as ZeroShotClassifier
 from onnxtasks.timing import record_padding as record_padding
 from onnxtasks.timing import record_stages as record_stages
+from onnxtasks.tuning import Tuning as Tuning
+from onnxtasks.tuning import tune as tune

@@ -30,7 +30,10 @@ def text(tmp_path, monkeypatch):
 
 
 class TestHelp:
-    COMMANDS = ("", "export", "run", "chat", "verify", "info", "doctor", "bench")
+    COMMANDS = (
+        *("", "export", "run", "chat", "verify", "info", "doctor", "bench", "profile", "tune"),
+        "cache",
+    )
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_help_imports_nothing_heavy_and_is_fast(self, command):
@@ -93,6 +96,9 @@ class TestExport:
                 divergence=0.0045,
                 tolerance=0.02,
                 seconds=2.0,
+                run_milliseconds=20.0,
+                speed=0.8 if checkpoint == "slow" else 1.5,
+                kept_fp32=("stem", *map(str, range(7))),
             )
             return SimpleNamespace(
                 bundle=bundle,
@@ -124,6 +130,16 @@ class TestExport:
                 "overwrite": False,
             }
         ]
+
+    def test_the_speed_is_said(self, exporter):
+        said = call("export", "checkpoint", "out").stdout.splitlines()[-2:]
+        assert said == [
+            "cpu-int8 is 1.50x as fast as cpu-fp32 here: "
+            "a run takes 20.00 ms, of cpu-fp32 30.00 ms",
+            "cpu-int8 keeps in fp32: stem, 0, 1, 2, 3, 4 and 2 more",
+        ]
+        said = call("export", "slow", "out").stdout.splitlines()[-2]
+        assert said == ("cpu-int8 is slower than cpu-fp32 here: a run takes 20.00 ms, not 16.00 ms")
 
     def test_options_reach_it(self, exporter):
         call("export", "c", "out", "--task", "t", "--max-divergence", "0.5", "--overwrite")

@@ -1,22 +1,23 @@
 """The commands of `onnxtasks`. What they do is in the public API; here it is parsed and printed."""
 
 import importlib
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from onnxtasks.cli import options
+from onnxtasks.cli.bench import bench
+from onnxtasks.cli.cache import cache
 from onnxtasks.cli.chat import chat
 from onnxtasks.cli.columns import visible
-from onnxtasks.cli.generation_options import AnswerOptions
-from onnxtasks.cli.inputs import read_one, read_samples
-from onnxtasks.cli.items import READS
+from onnxtasks.cli.inputs import read_samples
 from onnxtasks.cli.output import fail, plain_warnings, print_json, styled
-from onnxtasks.cli.run import run, task_of
-from onnxtasks.cli.settings import TaskOptions, check_taken, grouped, keywords, names_in
-from onnxtasks.cli.tables import show_findings, show_measurements, show_parity, size
+from onnxtasks.cli.profile import profile
+from onnxtasks.cli.run import run
+from onnxtasks.cli.settings import grouped, names_in
+from onnxtasks.cli.tables import show_findings, show_parity, show_speed, size
+from onnxtasks.cli.tune import tune
 from onnxtasks.errors import OnnxTasksError
 
 
@@ -93,10 +94,12 @@ def export(
         f"{report.bundle}: {report.task}, {report.architecture}, in {report.seconds:.0f} s\n"
     )
     show_parity({name: (row.bytes, row) for name, row in report.variants.items()})
+    show_speed(report.variants)
 
 
 app.command()(grouped(run))
 app.command()(grouped(chat))
+app.command()(grouped(profile))
 
 
 @app.command()
@@ -167,41 +170,6 @@ def doctor(bundle: options.OptionalBundle = None) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-@grouped
-def bench(
-    bundle: options.BundleFolder,
-    item: options.OptionalInput = None,
-    variant: options.SeveralVariants = None,
-    device: options.Device = "cpu",
-    threads: options.Threads = None,
-    runs: options.Runs = 50,
-    seconds: options.Seconds = 5.0,
-    batch: options.Batch = 1,
-    *,
-    asked: TaskOptions,
-    writing: AnswerOptions,
-    as_json: options.Json = False,
-) -> None:
-    """Measure how long a bundle takes; several variants are measured in turns.
-
-    The options of the tasks are those of `onnxtasks run`.
-    """
-    from onnxtasks import tasks
-    from onnxtasks.benchmark import measure, peak_memory
-
-    task = task_of(bundle)
-    check_taken(task, asked, writing)
-    load = {
-        name: partial(tasks.load, bundle, device=device, variant=name or None, threads=threads)
-        for name in (variant or [""])
-    }
-    given = None if item is None else read_one(item, READS[task])
-    with plain_warnings():
-        chosen = keywords(task, asked, writing)
-        rows = measure(load, given, options=chosen, batch=batch, runs=runs, seconds=seconds)
-    peak = peak_memory()
-    if as_json:
-        print_json({"variants": [row.to_dict() for row in rows], "peak_memory_bytes": peak})
-    else:
-        show_measurements(rows, peak)
+app.command()(grouped(bench))
+app.command()(grouped(tune))
+app.command()(cache)
