@@ -129,7 +129,10 @@ def _text_rows(name: str, case: CaseResult) -> list[list[str]]:
     original = case.engines.get(BASELINE)
     for engine, found in case.engines.items():
         text = found.times["text"]
-        same = original is not None and original.facts["checksum"] == found.facts["checksum"]
+        same = "-"
+        if original is not None:
+            equal = original.facts["checksum"] == found.facts["checksum"]
+            same = "the same" if equal else "another"
         rows.append(
             [
                 ENGINES[engine].title,
@@ -141,7 +144,7 @@ def _text_rows(name: str, case: CaseResult) -> list[list[str]]:
                 _against_faster(case, engine, "text"),
                 f"{found.peak_bytes / 1e6:.0f}",
                 f"{(found.peak_bytes - found.loaded_bytes) / 1e6:.0f}",
-                "the same" if same else "another",
+                same,
             ]
         )
     return rows

@@ -13,6 +13,7 @@ from onnxtasks.session import OrtSession, Session
 from onnxtasks.tasks import bundle_class
 from onnxtasks_export.calibration import Ranges, Watched, spread_out
 from onnxtasks_export.originals.base import Answer, Comparison
+from onnxtasks_export.quiet import quiet
 from onnxtasks_export.sensitivity import find_kept
 from onnxtasks_export.static_int8 import (
     Part,
@@ -114,7 +115,7 @@ def _calibrate(
     items: Sequence[object],
 ) -> Ranges:
     """Ask the task everything, one input at a time; it preprocesses as it will for users."""
-    with closing(Watched(prepared, tensors)) as watched:
+    with quiet(), closing(Watched(prepared, tensors)) as watched:
         task = bundle_class(bundle).from_bundle(bundle, {ROLE: watched})
         for item in items:
             comparison.bundle(task, [item])
@@ -129,6 +130,7 @@ def _moved(
 ) -> float:
     """The largest distance of an answer from the original's."""
     task = bundle_class(bundle).from_bundle(bundle, {ROLE: session})
-    return max(
-        comparison.moved(answer, comparison.bundle(task, [item])[0]) for item, answer in asked
-    )
+    with quiet():
+        return max(
+            comparison.moved(answer, comparison.bundle(task, [item])[0]) for item, answer in asked
+        )

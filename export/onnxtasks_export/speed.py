@@ -14,6 +14,7 @@ from onnxtasks.tasks import bundle_class
 from onnxtasks.timing import record_stages
 from onnxtasks_export.calibration import spread_out
 from onnxtasks_export.originals.base import Comparison
+from onnxtasks_export.quiet import quiet
 
 ROUNDS = 3
 CALLS = 3
@@ -40,7 +41,7 @@ def run_seconds(
     """
     bundle = Bundle.open(folder)
     item: Any = None
-    with ExitStack() as stack:
+    with quiet(), ExitStack() as stack:
         calls: dict[str, Callable[[], float]] = {}
         for name in variants:
             sessions = stack.enter_context(closing(open_sessions(bundle, variant=name)))

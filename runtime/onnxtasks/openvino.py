@@ -68,8 +68,8 @@ def require_no_mask(device: str, graph: Path) -> None:
     """
     if MASK in graph.read_bytes():
         raise DeviceError(
-            f"device {device!r}: OpenVINO 2025.4 answers wrongly in bf16 where a graph takes a mask "
-            f"of attention, as {graph.name} does; take device 'openvino'"
+            f"device {device!r}: OpenVINO 2025.4 answers wrongly in bf16 where a graph takes a "
+            f"mask of attention, as {graph.name} does; take device 'openvino'"
         )
 
 

@@ -33,7 +33,7 @@ def test_texts_of_all_lengths_are_answered_as_alone(
         tokenizer=transformers.AutoTokenizer.from_pretrained(folder),
         device="cpu",
     )
-    most = original.model.config.max_position_embeddings
+    most = original.tokenizer.model_max_length
     texts = [
         text
         for text in awkward_texts(60, seed=8, longest=20)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from onnxtasks import host, openvino
+from onnxtasks import host
 from onnxtasks.devices import CPU, OPENVINO, resolve
 from onnxtasks.errors import DeviceError
 from onnxtasks.openvino import explained
