@@ -122,7 +122,7 @@ def read(path: Path) -> Results:
     return msgspec.json.decode(path.read_bytes(), type=Results)
 
 
-def write(results: Results, path: Path) -> None:
+def write(results: msgspec.Struct, path: Path) -> None:
     """Write results.json, indented so that two runs can be compared line by line."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from benchmarks.generation.cases import CASES
 from benchmarks.results import Calibration, Starts, Timing
+from benchmarks.results import write as write
 
 
 class EngineResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,11 +95,6 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 def read(path: Path) -> Results:
     """Read results.json."""
     return msgspec.json.decode(path.read_bytes(), type=Results)
-
-
-def write(results: Results, path: Path) -> None:
-    """Write results.json, indented so that two runs can be compared line by line."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
 def tokens_per_second(case: str, found: EngineResult) -> float:

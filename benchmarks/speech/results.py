@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.results import Calibration, Timing
+from benchmarks.results import write as write
 
 
 class EngineResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,8 +46,3 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 def read(path: Path) -> Results:
     """Read results.json."""
     return msgspec.json.decode(path.read_bytes(), type=Results)
-
-
-def write(results: Results, path: Path) -> None:
-    """Write results.json, indented so that two runs can be compared line by line."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")

@@ -11,11 +11,10 @@ from typing import Any
 from onnxtasks.bundle import Bundle
 from onnxtasks.devices import DeviceLike
 from onnxtasks.errors import InputError, OnnxTasksError
-from onnxtasks.session import Binding, Feeds, Outputs, Session, StepSession, open_sessions
+from onnxtasks.session import Binding, Feeds, Outputs, Session, StepSession
 from onnxtasks.tasks import bundle_class
 from onnxtasks.tasks.base import Task
 from onnxtasks.timing import record_stages
-from onnxtasks.tuned import choice_of
 
 
 class WatchedSession:
@@ -81,21 +80,17 @@ def watched(
     Yields:
         The task and its graphs by role.
     """
-    choice = choice_of(bundle) if device == "auto" and variant is None else None  # as `load` does
-    if choice is not None:
-        device, variant, threads = choice.device, choice.variant, threads or choice.threads
-    sessions = open_sessions(
-        bundle, device=device, variant=variant, threads=threads, profile=profile
+    graphs: dict[str, WatchedSession] = {}
+
+    def watch(loaded: Mapping[str, Session]) -> Mapping[str, Session]:
+        graphs.update({role: WatchedSession(one) for role, one in loaded.items()})
+        return graphs
+
+    task = bundle_class(bundle).from_opened(
+        bundle, device=device, variant=variant, threads=threads, profile=profile, watch=watch
     )
-    try:
-        graphs = {role: WatchedSession(one) for role, one in sessions.by_role.items()}
-        task = bundle_class(bundle).from_bundle(bundle, graphs)
-        task.bundle, task.sessions, task.tuned = bundle, sessions, choice
-        if choice is not None and choice.budget is not None:
-            task.budget = choice.budget
+    with task:
         yield task, graphs
-    finally:
-        sessions.close()
 
 
 @dataclass(slots=True)

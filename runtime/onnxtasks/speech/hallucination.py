@@ -33,11 +33,11 @@ class Spoken(Protocol):
     """A segment with its words; seconds."""
 
     @property
-    def start(self) -> float: ...  # noqa: D102
+    def start(self) -> float: ...  # noqa: D102  # its name says it
     @property
-    def end(self) -> float: ...  # noqa: D102
+    def end(self) -> float: ...  # noqa: D102  # its name says it
     @property
-    def words(self) -> Sequence[Word]: ...  # noqa: D102
+    def words(self) -> Sequence[Word]: ...  # noqa: D102  # its name says it
 
 
 S = TypeVar("S", bound=Spoken)

@@ -81,7 +81,7 @@ class Pieces:
         try:
             if self._file is None:
                 # Unbuffered, so that a full disk is told now and not when it is read.
-                file: Any = TemporaryFile(prefix="onnxtasks-", buffering=0)  # noqa: SIM115
+                file: Any = TemporaryFile(prefix="onnxtasks-", buffering=0)  # noqa: SIM115  # finalized
                 weakref.finalize(self, file.close)
                 self._file = file
             self._file.seek(self._end)

@@ -93,13 +93,27 @@ class Task(ABC, Generic[In, Out]):
         device: DeviceLike = "cpu",
         variant: str | None = None,
         threads: int | None = None,
+        profile: Path | None = None,
+        watch: Callable[[Mapping[str, Session]], Mapping[str, Session]] | None = None,
     ) -> Self:
-        """Load the graphs of an opened bundle; the arguments are those of `onnxtasks.load`."""
+        """Load the graphs of an opened bundle.
+
+        Args:
+            bundle: The opened bundle.
+            device: See `onnxtasks.load`.
+            variant: The same.
+            threads: The same.
+            profile: See `open_sessions`.
+            watch: Gives sessions that stand in for the loaded ones, by role.
+        """
         choice = choice_of(bundle) if device == "auto" and variant is None else None
         if choice is not None:
             device, variant, threads = choice.device, choice.variant, threads or choice.threads
-        sessions = open_sessions(bundle, device=device, variant=variant, threads=threads)
-        task = cls.from_bundle(bundle, sessions.by_role)
+        sessions = open_sessions(
+            bundle, device=device, variant=variant, threads=threads, profile=profile
+        )
+        graphs: Mapping[str, Session] = sessions.by_role
+        task = cls.from_bundle(bundle, graphs if watch is None else watch(graphs))
         task.bundle, task.sessions, task.tuned = bundle, sessions, choice
         if choice is not None and choice.budget is not None:
             task.budget = choice.budget
